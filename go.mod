@@ -1,6 +1,6 @@
 module polynat
 
-go 1.26.0
+go 1.25.11
 
 require (
 	github.com/gaissmai/bart v0.30.0
