@@ -1,5 +1,15 @@
 package sim
 
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
 // Schema holds the facts about one provider package that the Server needs.
 type Schema struct {
 	// Package is the package's name, such as "alicloud".
@@ -16,7 +26,7 @@ type Schema struct {
 
 // Resource holds the facts about one resource type.
 type Resource struct {
-	// Token is the Pulumi type token. Empty in JSON: it is the key in [Schema.Resources].
+	// Token is the Pulumi type token: the key in [Schema.Resources], filled in by [ParseSchema].
 	Token string `json:"token,omitempty"`
 	// Terraform is the type's name in the upstream provider, such as "alicloud_nat_gateway"; for messages only.
 	Terraform string `json:"terraform,omitempty"`
@@ -36,7 +46,7 @@ type Resource struct {
 
 // Function holds the facts about one function (a lookup).
 type Function struct {
-	// Token is the function's token. Empty in JSON: it is the key in [Schema.Functions].
+	// Token is the function's token: the key in [Schema.Functions], filled in by [ParseSchema].
 	Token string `json:"token,omitempty"`
 	// Args by name. Of a [Property], Required, Type, Enum, Conflicts and Default are heeded.
 	Args map[string]Property `json:"args,omitempty"`
@@ -53,8 +63,7 @@ type Property struct {
 	//	map:T       a map from string to T; "map" alone is map:any
 	//	object:Name an object of the type Name in [Schema.Types]; "object" alone is an object of unknown shape
 	//
-	// Empty means any. Strings are accepted where a number or a bool is asked for if they spell one, and the other way
-	// round, as bridged providers do.
+	// Empty means any. Values are not converted: the string "80" is not an int.
 	Type string `json:"type,omitempty"`
 	// Required: the check fails when the property is absent.
 	Required bool `json:"required,omitempty"`
@@ -72,4 +81,90 @@ type Property struct {
 	Conflicts []string `json:"conflicts,omitempty"`
 	// Default is filled in when the program leaves the property out; nil means none.
 	Default any `json:"default,omitempty"`
+}
+
+// ParseSchema reads a schema from JSON, strictly: an unknown field, an unknown property type or a reference to a
+// property that does not exist is an error. Every problem is reported at once.
+func ParseSchema(data []byte) (*Schema, error) {
+	decoder := json.NewDecoder(bytes.NewReader(data))
+	decoder.DisallowUnknownFields()
+	var s Schema
+	if err := decoder.Decode(&s); err != nil {
+		return nil, fmt.Errorf("decode schema: %w", err)
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
+// validate completes the tokens and returns every problem.
+func (s *Schema) validate() error {
+	var errs []error
+	if s.Package == "" {
+		errs = append(errs, errors.New("package: missing: a schema describes one package (set it)"))
+	}
+	for _, token := range slices.Sorted(maps.Keys(s.Resources)) {
+		r := s.Resources[token]
+		if r == nil {
+			errs = append(errs, fmt.Errorf("%s: null: not a resource (remove it)", token))
+			continue
+		}
+		r.Token = token
+		errs = append(errs, s.validateProperties(token, r.Inputs)...)
+		for _, name := range append(r.AutonameSkippedIfSet, r.Autoname) {
+			if _, ok := r.Inputs[name]; name != "" && !ok {
+				errs = append(errs, fmt.Errorf("%s: autoname %q: not an input (name one)", token, name))
+			}
+		}
+	}
+	for _, token := range slices.Sorted(maps.Keys(s.Functions)) {
+		f := s.Functions[token]
+		if f == nil {
+			errs = append(errs, fmt.Errorf("%s: null: not a function (remove it)", token))
+			continue
+		}
+		f.Token = token
+		errs = append(errs, s.validateProperties(token, f.Args)...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(s.Types)) {
+		errs = append(errs, s.validateProperties(name, s.Types[name])...)
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Schema) validateProperties(where string, facts map[string]Property) []error {
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(facts)) {
+		p := facts[name]
+		if err := s.validateType(p.Type); err != nil {
+			errs = append(errs, fmt.Errorf("%s.%s: type %q: %w", where, name, p.Type, err))
+		}
+		for _, other := range p.Conflicts {
+			if _, ok := facts[other]; !ok {
+				errs = append(errs, fmt.Errorf("%s.%s: conflicts with %q: no such property (remove it)", where, name, other))
+			}
+		}
+	}
+	return errs
+}
+
+func (s *Schema) validateType(typ string) error {
+	kind, of, compound := strings.Cut(typ, ":")
+	switch kind {
+	case "", "any", "string", "int", "float", "bool":
+		if compound {
+			return fmt.Errorf("%s has no element type (remove %q)", kind, ":"+of)
+		}
+		return nil
+	case "list", "map":
+		return s.validateType(of)
+	case "object":
+		if _, ok := s.Types[of]; of != "" && !ok {
+			return fmt.Errorf("%s is not among the types (add it)", of)
+		}
+		return nil
+	default:
+		return fmt.Errorf("not a type (use string, int, float, bool, any, list:T, map:T or object:Name)")
+	}
 }

@@ -1,0 +1,193 @@
+package sim
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strings"
+)
+
+// failure is one reason why inputs are refused.
+type failure struct {
+	property string
+	reason   string
+}
+
+func (f failure) String() string { return f.property + ": " + f.reason }
+
+// checkResource returns the inputs that the resource will have (defaults and the automatic name filled in, absent
+// properties dropped) and every reason to refuse them. olds are the inputs of the last deployment, nil at the first one.
+func checkResource(schema *Schema, token string, r *Resource, urn string, olds, news Object) (Object, []failure) {
+	inputs := maps.Clone(news)
+	delete(inputs, defaultsKey)
+	failures := checkProperties(schema, token, r.Inputs, inputs)
+
+	filled := fillDefaults(r.Inputs, inputs)
+	if name, ok := automaticName(r, urn, olds, inputs); ok {
+		inputs[r.Autoname] = name
+		filled = append(filled, r.Autoname)
+	}
+	if len(filled) > 0 {
+		slices.Sort(filled)
+		inputs[defaultsKey] = encode(filled)
+	}
+	return inputs, failures
+}
+
+// fillDefaults adds the defaults of absent properties to inputs and returns their names.
+func fillDefaults(facts map[string]Property, inputs Object) []string {
+	var filled []string
+	for name, p := range facts {
+		if _, set := inputs[name]; !set && p.Default != nil {
+			inputs[name] = clone(p.Default)
+			filled = append(filled, name)
+		}
+	}
+	return filled
+}
+
+// automaticName returns the name that the provider makes up, and whether it makes one up.
+//
+// A name once made up is kept. The new name is the logical name, a dash and seven hexadecimal digits, as bridged
+// providers make it; the digits come from the URN here, so that two runs give the same names.
+func automaticName(r *Resource, urn string, olds, inputs Object) (string, bool) {
+	if r.Autoname == "" {
+		return "", false
+	}
+	for _, name := range append([]string{r.Autoname}, r.AutonameSkippedIfSet...) {
+		if _, set := inputs[name]; set {
+			return "", false
+		}
+	}
+	if old, ok := olds[r.Autoname].(string); ok && slices.Contains(defaults(olds), r.Autoname) {
+		return old, true
+	}
+	sum := sha256.Sum256([]byte(urn))
+	return nameOf(urn) + "-" + hex.EncodeToString(sum[:])[:7], true
+}
+
+// nameOf returns the logical name in a URN: what follows the last "::".
+func nameOf(urn string) string {
+	if i := strings.LastIndex(urn, "::"); i >= 0 {
+		return urn[i+2:]
+	}
+	return urn
+}
+
+// checkProperties holds a property bag against the facts about its properties. where is the type that it belongs to.
+func checkProperties(schema *Schema, where string, facts map[string]Property, inputs Object) []failure {
+	var failures []failure
+	fail := func(property, format string, args ...any) {
+		failures = append(failures, failure{property, fmt.Sprintf(format, args...)})
+	}
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		p, known := facts[name]
+		if !known {
+			fail(name, "%s: not a property of %s (known: %s)",
+				show(inputs[name]), where, strings.Join(slices.Sorted(maps.Keys(facts)), ", "))
+			continue
+		}
+		for _, f := range checkValue(schema, name, p.Type, p.Enum, inputs[name]) {
+			fail(f.property, "%s", f.reason)
+		}
+		for _, other := range p.Conflicts {
+			// Conflicts are often listed on both sides; one message per pair is enough.
+			_, set := inputs[other]
+			if set && (name < other || !slices.Contains(facts[other].Conflicts, name)) {
+				fail(name, "%s: conflicts with %s (leave one of them out)", show(inputs[name]), other)
+			}
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(facts)) {
+		if _, set := inputs[name]; !set && facts[name].Required {
+			fail(name, "missing: %s requires it (set it)", where)
+		}
+	}
+	return failures
+}
+
+// checkValue holds one value against a type of [Property.Type] and an enumeration.
+func checkValue(schema *Schema, path, typ string, enum []string, v any) []failure {
+	if _, unknown := v.(Unknown); unknown {
+		return nil
+	}
+	kind, of, _ := strings.Cut(typ, ":")
+	wrong := func(want string) []failure {
+		return []failure{{path, fmt.Sprintf("%s: not %s (the property is of type %s)", show(v), want, typ)}}
+	}
+	switch kind {
+	case "string":
+		if _, ok := v.(string); !ok {
+			return wrong("a string")
+		}
+	case "bool":
+		if _, ok := v.(bool); !ok {
+			return wrong("a bool")
+		}
+	case "float":
+		if _, ok := v.(float64); !ok {
+			return wrong("a number")
+		}
+	case "int":
+		if n, ok := v.(float64); !ok || n != math.Trunc(n) {
+			return wrong("a whole number")
+		}
+	case "list":
+		list, ok := v.([]any)
+		if !ok {
+			return wrong("a list")
+		}
+		var failures []failure
+		for i, e := range list {
+			failures = append(failures, checkValue(schema, fmt.Sprintf("%s[%d]", path, i), of, enum, e)...)
+		}
+		return failures
+	case "map":
+		m, ok := v.(Object)
+		if !ok {
+			return wrong("a map")
+		}
+		var failures []failure
+		for _, key := range slices.Sorted(maps.Keys(m)) {
+			failures = append(failures, checkValue(schema, path+"."+key, of, enum, m[key])...)
+		}
+		return failures
+	case "object":
+		o, ok := v.(Object)
+		if !ok {
+			return wrong("an object")
+		}
+		if of == "" {
+			return nil
+		}
+		failures := checkProperties(schema, of, schema.Types[of], o)
+		for i := range failures {
+			failures[i].property = path + "." + failures[i].property
+		}
+		return failures
+	}
+	if len(enum) > 0 && !slices.Contains(enum, fmt.Sprint(v)) {
+		return []failure{{path, fmt.Sprintf("%s: not one of the documented values (%s)", show(v), strings.Join(enum, ", "))}}
+	}
+	return nil
+}
+
+// show renders a value for a message.
+func show(v any) string {
+	if s, ok := v.(string); ok {
+		return fmt.Sprintf("%q", s)
+	}
+	return fmt.Sprint(v)
+}
+
+// typeOf returns the type token in a URN "urn:pulumi:<stack>::<project>::<parent types>$<type>::<name>".
+func typeOf(urn string) string {
+	parts := strings.SplitN(urn, "::", 4)
+	if len(parts) < 4 {
+		return ""
+	}
+	return parts[2][strings.LastIndex(parts[2], "$")+1:]
+}

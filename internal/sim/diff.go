@@ -1,0 +1,66 @@
+package sim
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+)
+
+// change is the difference in one property.
+type change struct {
+	property string
+	kind     pulumirpc.PropertyDiff_Kind
+	replaces bool
+}
+
+// diff compares the inputs of the last deployment with the wanted ones. state is what the cloud returned last.
+//
+// A property that the cloud chooses when it is left out ([Property.Computed]) is no change when it is left out, nor when
+// it is set for the first time to what the cloud has chosen. A value that is not known yet is a change, and replaces if
+// its property does, as in Terraform.
+func diff(r *Resource, state, olds, news Object, ignore []string) []change {
+	names := slices.Sorted(maps.Keys(over(olds, news)))
+	var changes []change
+	for _, name := range names {
+		if name == defaultsKey || slices.Contains(ignore, name) || slices.Contains(ignore, "*") {
+			continue
+		}
+		was, had := olds[name]
+		is, has := news[name]
+		p := r.Inputs[name]
+		if p.Computed && !has {
+			continue
+		}
+		if p.Computed && !had {
+			was, had = state[name]
+		}
+		c := change{property: name, replaces: p.ForceNew || !r.Updatable}
+		switch {
+		case had && has && reflect.DeepEqual(was, is):
+			continue
+		case !had:
+			c.kind = pulumirpc.PropertyDiff_ADD
+		case !has:
+			c.kind = pulumirpc.PropertyDiff_DELETE
+		default:
+			c.kind = pulumirpc.PropertyDiff_UPDATE
+		}
+		if c.replaces {
+			c.kind++ // in the protocol each kind is followed by its replacing twin
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// deleteFirst reports whether a replacement must delete before it creates: the property that the provider could name by
+// itself was named by the program, so the old object is in the way of the new one.
+func deleteFirst(r *Resource, news Object) bool {
+	if r.Autoname == "" {
+		return false
+	}
+	_, set := news[r.Autoname]
+	return set && !slices.Contains(defaults(news), r.Autoname)
+}

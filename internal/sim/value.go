@@ -1,0 +1,144 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// Sentinels of Pulumi's wire format (sdk/go/common/resource/plugin and resource/sig in github.com/pulumi/pulumi).
+const (
+	// unknownSentinel is how a value that is not known yet travels.
+	unknownSentinel = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
+	// signatureKey marks an object that stands for a special value; secretSignature is the kind "secret".
+	signatureKey    = "4dabf18193072939515e22adb298388d"
+	secretSignature = "1b47061264138c4ac30d75fd1eb44270"
+	// defaultsKey lists, among a resource's inputs, those that the provider filled in. Bridged providers keep it in
+	// the state, so the state of a real stack means the same here.
+	defaultsKey = "__defaults"
+)
+
+// fromWire turns a property bag of the protocol into an Object. Secrets lose their secrecy: the engine keeps it, because
+// the Server says that it does not accept secrets. A nil property is an absent one.
+func fromWire(s *structpb.Struct) Object {
+	o := make(Object, len(s.GetFields()))
+	for k, v := range s.GetFields() {
+		if value := fromWireValue(v); value != nil {
+			o[k] = value
+		}
+	}
+	return o
+}
+
+func fromWireValue(v *structpb.Value) any {
+	switch v := v.GetKind().(type) {
+	case *structpb.Value_BoolValue:
+		return v.BoolValue
+	case *structpb.Value_NumberValue:
+		return v.NumberValue
+	case *structpb.Value_StringValue:
+		if v.StringValue == unknownSentinel {
+			return Unknown{}
+		}
+		return v.StringValue
+	case *structpb.Value_ListValue:
+		list := make([]any, 0, len(v.ListValue.GetValues()))
+		for _, e := range v.ListValue.GetValues() {
+			list = append(list, fromWireValue(e))
+		}
+		return list
+	case *structpb.Value_StructValue:
+		if v.StructValue.GetFields()[signatureKey].GetStringValue() == secretSignature {
+			return fromWireValue(v.StructValue.GetFields()["value"])
+		}
+		o := fromWire(v.StructValue)
+		delete(o, defaultsKey) // bridged providers mark their defaults in nested objects too
+		return o
+	default:
+		return nil
+	}
+}
+
+// toWire is the inverse of fromWire.
+func toWire(o Object) (*structpb.Struct, error) {
+	return structpb.NewStruct(encode(o).(Object))
+}
+
+// encode copies a value and puts the sentinel where a value is unknown.
+func encode(v any) any {
+	switch v := v.(type) {
+	case Unknown:
+		return unknownSentinel
+	case Object:
+		o := make(Object, len(v))
+		for k, e := range v {
+			o[k] = encode(e)
+		}
+		return o
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = encode(e)
+		}
+		return list
+	case []string:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = e
+		}
+		return list
+	default:
+		return v
+	}
+}
+
+// clone copies a value to its depth.
+func clone(v any) any {
+	switch v := v.(type) {
+	case Object:
+		o := make(Object, len(v))
+		for k, e := range v {
+			o[k] = clone(e)
+		}
+		return o
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = clone(e)
+		}
+		return list
+	default:
+		return v
+	}
+}
+
+// properties returns a copy of o for a Cloud: without what only providers see.
+func properties(o Object) Object {
+	c := clone(o).(Object)
+	delete(c, defaultsKey)
+	return c
+}
+
+// defaults returns the names of the inputs that the provider filled in, sorted.
+func defaults(inputs Object) []string {
+	list, _ := inputs[defaultsKey].([]any)
+	var names []string
+	for _, e := range list {
+		if name, ok := e.(string); ok {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// over returns the union of two bags; where both have a property, top wins.
+func over(base, top Object) Object {
+	o := maps.Clone(base)
+	if o == nil {
+		o = Object{}
+	}
+	maps.Copy(o, top)
+	return o
+}
