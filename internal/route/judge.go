@@ -15,13 +15,13 @@ import (
 type Kind string
 
 const (
-	// NoNextHop: no entry matches.
+	// NoNextHop means that no entry matches.
 	NoNextHop Kind = "no next hop"
-	// DeadNextHop: the one entry that matches leads to a next hop that does
-	// not work.
+	// DeadNextHop means that the one entry that matches leads to a next hop
+	// that does not work.
 	DeadNextHop Kind = "dead next hop"
-	// TwoNextHops: several entries match with the same length, so which of
-	// them a packet takes is not known. No real table gets there.
+	// TwoNextHops means that several entries match with the same length, so
+	// which of them a packet takes is not known. No real table gets there.
 	TwoNextHops Kind = "two next hops"
 )
 
@@ -87,7 +87,7 @@ func Judge[H comparable](t *Table[H], within *netipx.IPSet, works func(H) bool) 
 			continue
 		}
 		last := len(findings) - 1
-		if last >= 0 && end == c.first && findings[last].Kind == kind && sameHops(findings[last].Hops, c.hops) {
+		if last >= 0 && end == c.first && sameHops(findings[last].Hops, c.hops) { // and so the same kind
 			findings[last].Range = netipx.IPRangeFrom(findings[last].Range.From(), c.rng().To())
 		} else {
 			findings = append(findings, Finding[H]{c.rng(), kind, c.prefix, slices.Clip(c.hops)})
@@ -176,7 +176,7 @@ func (t *Table[H]) classes(within *netipx.IPSet) iter.Seq[class[H]] {
 		for c := range t.allClasses() {
 			for len(ranges) > 0 && ranges[0].From().Is4() && number(ranges[0].From()) < c.end {
 				first, end := number(ranges[0].From()), number(ranges[0].To())+1
-				if c.first < end && !yield(class[H]{max(c.first, first), min(c.end, end), c.prefix, c.hops}) {
+				if !yield(class[H]{max(c.first, first), min(c.end, end), c.prefix, c.hops}) {
 					return
 				}
 				if end > c.end {

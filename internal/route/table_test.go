@@ -61,7 +61,7 @@ func longestMatch(es []route.Entry[string], a netip.Addr) (best netip.Prefix, ho
 }
 
 // edges returns the addresses at which the match of a table can change, and
-// their neighbours: what is right at all of them is right everywhere.
+// their neighbors: what is right at all of them is right everywhere.
 func edges(es []route.Entry[string]) (as []netip.Addr) {
 	as = append(as, ipv4(0), ipv4(1<<24-1), ipv4(1<<24), ipv4(1<<32-1))
 	for _, e := range es {
@@ -198,6 +198,20 @@ func TestACloneHasItsOwnLife(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestClonesDoNotShareTheHopsOfOnePrefix(t *testing.T) {
+	p := route.Default()
+	// Three hops fit into memory for four, which both tables must not fill.
+	original := table(route.Entry[string]{p, "a"}, route.Entry[string]{p, "b"}, route.Entry[string]{p, "c"})
+	clone := original.Clone()
+	original.Insert(p, "original")
+	clone.Insert(p, "clone")
+	for want, table := range map[string]*route.Table[string]{"original": original, "clone": clone} {
+		if es := table.Entries(); es[len(es)-1].Hop != want {
+			t.Errorf("entries of the %s: %v", want, es)
+		}
+	}
 }
 
 func TestACallerCannotReachTheTableThroughWhatItReturns(t *testing.T) {
