@@ -1,0 +1,295 @@
+package migration
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/ecs"
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/internal/migration"
+)
+
+// builder registers the children in the order of its steps.
+type builder struct {
+	ctx       *pulumi.Context
+	name      string
+	args      *Args
+	plan      *migration.Plan
+	component *Migration
+
+	nat  *vpc.NatGateway
+	eips map[string]*ecs.EipAddress
+	// bound are the associations (and memberships of the bandwidth package) that SNAT and forward entries need.
+	bound []pulumi.Resource
+	// all are the children so far; the marker depends on them.
+	all []pulumi.Resource
+}
+
+// childName is the component's name, the kind, and a key that belongs to the thing.
+func (b *builder) childName(parts ...string) string {
+	return strings.Join(append([]string{b.name}, parts...), "-")
+}
+
+// childOpts are the options that every child has. importID takes an existing object over: for one that the stack manages
+// already it changes nothing, and it keeps a replacement from happening unseen.
+func (b *builder) childOpts(importID string, extra ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	opts := []pulumi.ResourceOption{pulumi.Parent(b.component), pulumi.Provider(b.args.Provider)}
+	if importID != "" {
+		opts = append(opts, pulumi.Import(pulumi.ID(importID)))
+	}
+	return append(opts, extra...)
+}
+
+// guarded adds the protection of what carries traffic.
+func (b *builder) guarded(importID string, extra ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	return b.childOpts(importID, append(extra, pulumi.Protect(b.plan.Protected()))...)
+}
+
+// keep remembers a child for the marker.
+func (b *builder) keep(r pulumi.Resource, err error) error {
+	if err == nil {
+		b.all = append(b.all, r)
+	}
+	return err
+}
+
+func (b *builder) gateway() (err error) {
+	plan := b.plan.Gateway
+	if plan == nil {
+		return nil
+	}
+	// NatType and VswitchId go together: without the first the provider drops the second. The charge types replace the
+	// gateway when they change, so they are fixed here and not inputs.
+	b.nat, err = vpc.NewNatGateway(b.ctx, b.childName("nat"), &vpc.NatGatewayArgs{
+		VpcId:              b.vpcID(),
+		VswitchId:          b.args.object(plan.VSwitch).ID.ToStringOutput(),
+		NatGatewayName:     pulumi.String(plan.Name),
+		NatType:            pulumi.String("Enhanced"),
+		NetworkType:        pulumi.String("internet"),
+		PaymentType:        pulumi.String("PayAsYouGo"),
+		InternetChargeType: pulumi.String("PayByLcu"),
+		DeletionProtection: pulumi.Bool(b.plan.Protected()),
+	}, b.guarded(plan.ImportID)...)
+	return b.keep(b.nat, err)
+}
+
+func (b *builder) vpcID() pulumi.StringOutput {
+	return b.args.object(b.args.VPCID).ID.ToStringOutput()
+}
+
+// routes declares the entries of each table. The tables are chained: the cloud works on one route of a VPC at a time, and
+// an entry that waits for too many others runs into the provider's deadline of ten minutes.
+func (b *builder) routes() error {
+	var before []pulumi.Resource
+	for _, table := range b.plan.Tables {
+		var made []pulumi.Resource
+		object := b.args.object(table.ID)
+		for _, r := range table.Routes {
+			entry, err := b.route(object, r, before)
+			if err != nil {
+				return err
+			}
+			made = append(made, entry)
+		}
+		if len(made) > 0 {
+			before = made
+		}
+	}
+	return nil
+}
+
+func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.Resource) (*vpc.RouteEntry, error) {
+	args := &vpc.RouteEntryArgs{
+		RouteTableId:         table.ID.ToStringOutput(),
+		DestinationCidrblock: pulumi.String(plan.CIDR.String()),
+		NexthopType:          pulumi.String(b.args.OldNextHop.Type),
+		NexthopId:            b.args.object(b.args.OldNextHop.ID).ID.ToStringOutput(),
+	}
+	var aliases []pulumi.Alias
+	var kind string
+	switch {
+	case plan.ToNAT:
+		kind = "nat-default"
+		args.NexthopType, args.NexthopId = pulumi.String(migration.HopNATGateway), b.nat.ID().ToStringOutput()
+	case plan.CIDR.Bits() == 0:
+		kind, aliases = "default", table.Aliases
+	default:
+		kind = "cover"
+	}
+	name := b.childName(kind, table.Key)
+	if kind == "cover" {
+		name = b.childName(kind, table.Key, slug(plan.CIDR.String()))
+	}
+	// The name of an entry is Pulumi's: an adopted one has none, which must not count as a change.
+	entry, err := vpc.NewRouteEntry(b.ctx, name, args, b.childOpts(plan.ImportID,
+		pulumi.IgnoreChanges([]string{"name"}), pulumi.DependsOn(before), pulumi.Aliases(aliases))...)
+	return entry, b.keep(entry, err)
+}
+
+func (b *builder) bandwidthPackage() error {
+	plan := b.args.BandwidthPackage
+	if plan == nil || len(b.plan.Addresses) == 0 {
+		return nil
+	}
+	p, err := vpc.NewCommonBandwithPackage(b.ctx, b.childName("bandwidth"), &vpc.CommonBandwithPackageArgs{
+		BandwidthPackageName: pulumi.String(b.args.NATGateway.Name),
+		Bandwidth:            pulumi.String(strconv.Itoa(plan.Bandwidth)),
+		InternetChargeType:   pulumi.String(plan.chargeType()),
+		DeletionProtection:   pulumi.Bool(b.plan.Protected()),
+	}, b.guarded(b.plan.PackageID)...)
+	b.component.bandwidth = p
+	return b.keep(p, err)
+}
+
+func (b *builder) addresses() error {
+	b.eips = map[string]*ecs.EipAddress{}
+	for _, plan := range b.plan.Addresses {
+		eip, err := ecs.NewEipAddress(b.ctx, b.childName("address", plan.Key), &ecs.EipAddressArgs{
+			AddressName:        pulumi.String(b.args.addressName(plan.Key)),
+			Bandwidth:          pulumi.String(strconv.Itoa(plan.Bandwidth)),
+			InternetChargeType: pulumi.String(b.args.Addresses[plan.Key].chargeType()),
+			PaymentType:        pulumi.String("PayAsYouGo"),
+			DeletionProtection: pulumi.Bool(b.plan.Protected()),
+		}, b.guarded(plan.ImportID)...)
+		if err := b.keep(eip, err); err != nil {
+			return err
+		}
+		b.eips[plan.Key] = eip
+		association, err := ecs.NewEipAssociation(b.ctx, b.childName("association", plan.Key), &ecs.EipAssociationArgs{
+			AllocationId: eip.ID(),
+			InstanceId:   b.nat.ID(),
+			InstanceType: pulumi.String("Nat"),
+		}, b.guarded(plan.AssociationID)...)
+		if err := b.keep(association, err); err != nil {
+			return err
+		}
+		b.bound = append(b.bound, association)
+		if b.component.bandwidth == nil {
+			continue
+		}
+		membership, err := vpc.NewCommonBandwithPackageAttachment(b.ctx, b.childName("membership", plan.Key), &vpc.CommonBandwithPackageAttachmentArgs{
+			BandwidthPackageId: b.component.bandwidth.ID(),
+			InstanceId:         eip.ID(),
+		}, b.guarded(plan.AttachmentID, pulumi.DependsOn([]pulumi.Resource{association}))...)
+		if err := b.keep(membership, err); err != nil {
+			return err
+		}
+		b.bound = append(b.bound, membership)
+	}
+	return nil
+}
+
+// entryTimeout replaces the provider's two minutes: the cloud makes one SNAT entry of a gateway at a time.
+var entryTimeout = pulumi.Timeouts(&pulumi.CustomTimeouts{Create: "10m", Delete: "10m"})
+
+// snat declares the entries one after the other. They depend on the associations: an address that an entry uses cannot be
+// unbound, so the entries must go first on the way back.
+func (b *builder) snat() error {
+	ips := b.snatIPs()
+	before := slices.Clone(b.bound)
+	for _, plan := range b.plan.SNAT {
+		args := &vpc.SnatEntryArgs{SnatTableId: b.nat.SnatTableIds, SnatIp: ips}
+		var k string
+		if plan.VSwitch != "" {
+			object := b.args.object(plan.VSwitch)
+			k, args.SourceVswitchId = object.Key, object.ID.ToStringOutput()
+		} else {
+			k, args.SourceCidr = slug(plan.CIDR.String()), pulumi.String(plan.CIDR.String())
+		}
+		args.SnatEntryName = pulumi.String(b.args.NATGateway.Name + "-" + k)
+		entry, err := vpc.NewSnatEntry(b.ctx, b.childName("snat", k), args, b.guarded(plan.ImportID, entryTimeout, pulumi.DependsOn(before))...)
+		if err := b.keep(entry, err); err != nil {
+			return err
+		}
+		before = append(slices.Clone(b.bound), entry)
+	}
+	return nil
+}
+
+// snatIPs are the addresses of the SNAT entries in the form that the API wants, sorted by their keys.
+func (b *builder) snatIPs() pulumi.StringOutput {
+	ips := pulumi.StringArray{}
+	for _, key := range b.plan.SNATAddresses() {
+		if eip, ok := b.eips[key]; ok {
+			ips = append(ips, eip.IpAddress)
+		}
+	}
+	return ips.ToStringArrayOutput().ApplyT(func(ips []string) string { return strings.Join(ips, ",") }).(pulumi.StringOutput)
+}
+
+func (b *builder) forwards() error {
+	for _, plan := range b.plan.Forwards {
+		entry, err := vpc.NewForwardEntry(b.ctx, b.childName("forward", plan.Key), &vpc.ForwardEntryArgs{
+			ForwardTableId:   b.nat.ForwardTableIds,
+			ForwardEntryName: pulumi.String(b.args.NATGateway.Name + "-" + plan.Key),
+			ExternalIp:       b.eips[plan.Address].IpAddress,
+			ExternalPort:     pulumi.String(plan.ExternalPort),
+			InternalIp:       pulumi.String(plan.InternalIP.String()),
+			InternalPort:     pulumi.String(plan.InternalPort),
+			IpProtocol:       pulumi.String(plan.Protocol),
+		}, b.guarded(plan.ImportID, pulumi.DependsOn(b.bound))...)
+		if err := b.keep(entry, err); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// marker records the stage. It depends on everything that the stage declares, and a hook looks at the cloud before it is
+// written: when the gate does not open, the update fails here, the recorded stage stays what it was, and the engine
+// deletes nothing. A hook before the marker is a gate where hooks after the routes are none: those do not run when a
+// route has not changed since the attempt before.
+func (b *builder) marker() error {
+	hook, err := b.ctx.RegisterResourceHook(b.childName("gate"), func(args *pulumi.ResourceHookArgs) error { return b.gate() }, nil)
+	if err != nil {
+		return err
+	}
+	hooks := []*pulumi.ResourceHook{hook}
+	marker := &stageMarker{}
+	err = b.ctx.RegisterComponentResourceV2(StageTypeToken, b.childName("stage"), pulumi.Map{
+		"stage":   pulumi.String(b.plan.Stage),
+		"release": pulumi.ToStringArray(slices.Sorted(slices.Values(b.args.Release))),
+	}, marker, pulumi.Parent(b.component), pulumi.DependsOn(b.all), pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: hooks, BeforeUpdate: hooks}))
+	if err != nil {
+		return err
+	}
+	stage := string(b.plan.Stage)
+	b.component.Stage = marker.URN().ApplyT(func(pulumi.URN) string { return stage }).(pulumi.StringOutput)
+	return b.ctx.RegisterResourceOutputs(marker, pulumi.Map{"stage": pulumi.String(stage)})
+}
+
+type stageMarker struct{ pulumi.ResourceState }
+
+// gateInterval is how often the gate looks again; a survey is a dozen API calls.
+const gateInterval = 5 * time.Second
+
+// gate waits until the cloud shows what the stage must hold.
+func (b *builder) gate() error {
+	if b.args.VPCID == "" {
+		// The network was made in this very update; the next one looks at it.
+		return nil
+	}
+	for deadline := time.Now().Add(b.args.gateTimeout()); ; time.Sleep(gateInterval) {
+		survey, err := b.args.survey(b.ctx, b.plan.Spec())
+		if err != nil {
+			return err
+		}
+		unmet := b.plan.Unmet(survey)
+		if len(unmet) == 0 {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			list := make([]error, len(unmet))
+			for i, p := range unmet {
+				list[i] = p
+			}
+			return fmt.Errorf("stage %s is not complete, nothing has been deleted:\n%w", b.plan.Stage, errors.Join(list...))
+		}
+	}
+}

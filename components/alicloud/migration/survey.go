@@ -1,0 +1,258 @@
+package migration
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/ecs"
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/internal/migration"
+)
+
+const (
+	available = "Available"
+	inUse     = "InUse"
+	running   = "Running"
+)
+
+// surveyor looks a VPC up. Lookups run in preview as well, so that a preview refuses what an update would refuse.
+type surveyor struct {
+	ctx  *pulumi.Context
+	args *Args
+	spec migration.Spec
+	opt  pulumi.InvokeOption
+}
+
+// survey asks the cloud for everything that the decision rests on.
+func (a *Args) survey(ctx *pulumi.Context, spec migration.Spec) (*migration.Survey, error) {
+	s := surveyor{ctx, a, spec, pulumi.Provider(a.Provider)}
+	found := &migration.Survey{Addresses: map[string]migration.ElasticIP{}}
+	for _, step := range []struct {
+		what string
+		look func(*migration.Survey) error
+	}{
+		{"the VPC", s.network},
+		{"its vSwitches", s.vswitches},
+		{"its route tables", s.tables},
+		{"the old next hop", s.old},
+		{"its NAT gateways", s.gateways},
+		{"the elastic IPs", s.addresses},
+		{"the zones with enhanced NAT", s.zones},
+	} {
+		if err := step.look(found); err != nil {
+			return nil, fmt.Errorf("look up %s of %s: %w", step.what, a.VPCID, err)
+		}
+		if found.VPC.ID == "" {
+			break
+		}
+	}
+	return found, nil
+}
+
+func (s surveyor) network(found *migration.Survey) error {
+	result, err := vpc.GetNetworks(s.ctx, &vpc.GetNetworksArgs{Ids: []string{s.args.VPCID}}, s.opt)
+	if err != nil {
+		return err
+	}
+	for _, v := range result.Vpcs {
+		if v.Id != s.args.VPCID {
+			continue
+		}
+		found.VPC = migration.VPC{ID: v.Id, RouterID: orDefault(v.RouterId, v.VrouterId)}
+		for _, text := range append([]string{v.CidrBlock}, v.SecondaryCidrBlocks...) {
+			cidr, err := netip.ParsePrefix(text)
+			if err != nil {
+				return err
+			}
+			found.VPC.CIDRs = append(found.VPC.CIDRs, cidr)
+		}
+	}
+	return nil
+}
+
+func (s surveyor) vswitches(found *migration.Survey) error {
+	result, err := vpc.GetSwitches(s.ctx, &vpc.GetSwitchesArgs{VpcId: &s.args.VPCID}, s.opt)
+	if err != nil {
+		return err
+	}
+	for _, v := range result.Vswitches {
+		cidr, err := netip.ParsePrefix(v.CidrBlock)
+		if err != nil {
+			return fmt.Errorf("vSwitch %s: %w", v.Id, err)
+		}
+		found.VSwitches = append(found.VSwitches, migration.VSwitch{ID: v.Id, Zone: v.ZoneId, Table: v.RouteTableId, CIDR: cidr})
+	}
+	return nil
+}
+
+func (s surveyor) tables(found *migration.Survey) error {
+	result, err := vpc.GetRouteTables(s.ctx, &vpc.GetRouteTablesArgs{VpcId: &s.args.VPCID}, s.opt)
+	if err != nil {
+		return err
+	}
+	for _, t := range result.Tables {
+		table := migration.Table{ID: orDefault(t.RouteTableId, t.Id), System: t.RouteTableType == "System"}
+		entries, err := vpc.GetRouteEntries(s.ctx, &vpc.GetRouteEntriesArgs{RouteTableId: table.ID}, s.opt)
+		if err != nil {
+			return fmt.Errorf("route table %s: %w", table.ID, err)
+		}
+		for _, e := range entries.Entries {
+			cidr, err := netip.ParsePrefix(e.CidrBlock)
+			if err != nil {
+				return fmt.Errorf("route table %s: %w", table.ID, err)
+			}
+			if !cidr.Addr().Is4() {
+				continue
+			}
+			table.Routes = append(table.Routes, migration.Route{
+				CIDR: cidr, Hop: migration.Hop{Type: e.NextHopType, ID: e.InstanceId}, Available: e.Status == available, System: e.Type == "System",
+			})
+		}
+		found.Tables = append(found.Tables, table)
+		// Some answers name the vSwitches at the table only.
+		for i, v := range found.VSwitches {
+			if v.Table == "" && slices.Contains(t.VswitchIds, v.ID) {
+				found.VSwitches[i].Table = table.ID
+			}
+		}
+	}
+	return nil
+}
+
+func (s surveyor) old(found *migration.Survey) error {
+	hop := s.spec.Old
+	if hop.ID == "" {
+		return nil
+	}
+	old := &found.Old
+	if len(hop.Instances) > 0 {
+		result, err := ecs.GetInstances(s.ctx, &ecs.GetInstancesArgs{Ids: hop.Instances}, s.opt)
+		if err != nil {
+			return err
+		}
+		old.Found, old.InVPC = len(result.Instances) > 0, true
+		var states []string
+		for _, i := range result.Instances {
+			old.InVPC = old.InVPC && i.VpcId == s.args.VPCID
+			old.Running = old.Running || i.Status == running
+			states = append(states, i.Status)
+			if i.PublicIp != "" && i.Eip == "" {
+				old.Bandwidth = max(old.Bandwidth, i.InternetMaxBandwidthOut)
+				old.Addresses = append(old.Addresses, i.PublicIp)
+			}
+		}
+		old.Status = strings.Join(states, ", ")
+	}
+	kind := map[string]string{migration.HopInstance: "EcsInstance", migration.HopNetworkInterface: "NetworkInterface", migration.HopHAVIP: "HaVip"}[hop.Type]
+	result, err := ecs.GetEipAddresses(s.ctx, &ecs.GetEipAddressesArgs{AssociatedInstanceId: &hop.ID, AssociatedInstanceType: &kind}, s.opt)
+	if err != nil {
+		return err
+	}
+	sum := 0
+	for _, a := range result.Addresses {
+		bandwidth, err := strconv.Atoi(a.Bandwidth)
+		if err != nil {
+			return fmt.Errorf("bandwidth of elastic IP %s: %w", a.AllocationId, err)
+		}
+		sum += bandwidth
+		old.Addresses = append(old.Addresses, a.IpAddress)
+	}
+	old.Bandwidth = max(old.Bandwidth, sum)
+	slices.Sort(old.Addresses)
+	return nil
+}
+
+func (s surveyor) gateways(found *migration.Survey) error {
+	details := true
+	result, err := vpc.GetNatGateways(s.ctx, &vpc.GetNatGatewaysArgs{VpcId: &s.args.VPCID, EnableDetails: &details}, s.opt)
+	if err != nil {
+		return err
+	}
+	for _, g := range result.Gateways {
+		gateway := migration.NATGateway{
+			ID: g.NatGatewayId, Name: g.NatGatewayName, Available: g.Status == available, Internet: g.NetworkType != "intranet",
+			SNATTable: first(g.SnatTableIds), ForwardTable: first(g.ForwardTableIds),
+		}
+		found.Gateways = append(found.Gateways, gateway)
+		if gateway.Name == s.spec.Gateway.Name && found.SNATEntries == nil {
+			if err := s.entries(found, gateway); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func first(ids []string) string {
+	if len(ids) == 0 {
+		return ""
+	}
+	return ids[0]
+}
+
+func (s surveyor) entries(found *migration.Survey, gateway migration.NATGateway) error {
+	if gateway.SNATTable != "" {
+		result, err := vpc.GetSnatEntries(s.ctx, &vpc.GetSnatEntriesArgs{SnatTableId: gateway.SNATTable}, s.opt)
+		if err != nil {
+			return err
+		}
+		for _, e := range result.Entries {
+			entry := migration.SNATEntry{ID: e.SnatEntryId, VSwitch: e.SourceVswitchId, IPs: strings.Split(e.SnatIp, ","), Available: e.Status == available}
+			if e.SourceVswitchId == "" {
+				if entry.Source, err = netip.ParsePrefix(e.SourceCidr); err != nil {
+					return fmt.Errorf("SNAT entry %s: %w", e.SnatEntryId, err)
+				}
+			}
+			found.SNATEntries = append(found.SNATEntries, entry)
+		}
+	}
+	if gateway.ForwardTable == "" {
+		return nil
+	}
+	result, err := vpc.GetForwardEntries(s.ctx, &vpc.GetForwardEntriesArgs{ForwardTableId: gateway.ForwardTable}, s.opt)
+	if err != nil {
+		return err
+	}
+	for _, e := range result.Entries {
+		found.ForwardEntries = append(found.ForwardEntries, migration.ForwardEntry{
+			ID: e.ForwardEntryId, ExternalIP: e.ExternalIp, ExternalPort: e.ExternalPort, Protocol: e.IpProtocol,
+			InternalIP: e.InternalIp, InternalPort: e.InternalPort, Available: e.Status == available,
+		})
+	}
+	return nil
+}
+
+func (s surveyor) addresses(found *migration.Survey) error {
+	for _, key := range sortedKeys(s.args.Addresses) {
+		name := s.args.addressName(key)
+		result, err := ecs.GetEipAddresses(s.ctx, &ecs.GetEipAddressesArgs{AddressName: &name}, s.opt)
+		if err != nil {
+			return err
+		}
+		for _, a := range result.Addresses {
+			if a.AddressName == name {
+				if _, twice := found.Addresses[key]; twice {
+					return fmt.Errorf("addresses.%s: several elastic IPs are named %q: the name identifies the address (rename the others)", key, name)
+				}
+				found.Addresses[key] = migration.ElasticIP{ID: a.AllocationId, IP: a.IpAddress, Instance: a.InstanceId, InUse: a.Status == inUse, Package: a.BandwidthPackageId}
+			}
+		}
+	}
+	return nil
+}
+
+func (s surveyor) zones(found *migration.Survey) error {
+	result, err := vpc.GetEnhancedNatAvailableZones(s.ctx, &vpc.GetEnhancedNatAvailableZonesArgs{}, s.opt)
+	if err != nil {
+		return err
+	}
+	for _, z := range result.Zones {
+		found.Zones = append(found.Zones, z.ZoneId)
+	}
+	return nil
+}

@@ -1,0 +1,46 @@
+package migration
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Problem is one thing that is in the way: where (a field of the Spec, or an object of the cloud), what stands there, the
+// rule that it breaks and the way out.
+type Problem struct{ Field, Value, Rule, WayOut string }
+
+func (p Problem) Error() string {
+	var b strings.Builder
+	b.WriteString(p.Field)
+	if p.Value != "" {
+		fmt.Fprintf(&b, ": %s", p.Value)
+	}
+	fmt.Fprintf(&b, ": %s", p.Rule)
+	if p.WayOut != "" {
+		fmt.Fprintf(&b, " (%s)", p.WayOut)
+	}
+	return b.String()
+}
+
+// Refusal says why a stage is not entered, with every problem at once. Nothing has been changed.
+type Refusal struct {
+	Stage    Stage
+	Problems []Problem
+}
+
+func (r *Refusal) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "stage %s is refused, nothing has been changed:", r.Stage)
+	for _, p := range r.Problems {
+		b.WriteString("\n  - ")
+		b.WriteString(p.Error())
+	}
+	return b.String()
+}
+
+// problems collects; the zero value is ready.
+type problems []Problem
+
+func (ps *problems) add(field, value, rule, wayOut string) {
+	*ps = append(*ps, Problem{Field: field, Value: value, Rule: rule, WayOut: wayOut})
+}

@@ -1,0 +1,246 @@
+package stacks
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/alicloud/migration"
+	"polynat/components/alicloud/snatinstance"
+)
+
+// The names of the components, and so the beginning of every child name.
+const (
+	alicloudNetworkName   = "alicloud-network"
+	alicloudMigrationName = "alicloud-migration"
+	routeEntryType        = "alicloud:vpc/routeEntry:RouteEntry"
+)
+
+// alicloudConfig is the block polynat:alicloud.
+type alicloudConfig struct {
+	Network   *alicloudNetwork   `config:"network"`
+	Migration *alicloudMigration `config:"migration"`
+}
+
+type alicloudNetwork struct {
+	CIDR        string                     `config:"cidr"`
+	VSwitches   map[string]alicloudVSwitch `config:"vswitches"`
+	RouteTables []string                   `config:"routeTables"`
+	Instance    alicloudInstance           `config:"instance"`
+}
+
+type alicloudVSwitch struct {
+	Zone       string `config:"zone"`
+	CIDR       string `config:"cidr"`
+	RouteTable string `config:"routeTable"`
+}
+
+type alicloudInstance struct {
+	VSwitch   string `config:"vswitch"`
+	Type      string `config:"type"`
+	ImageID   string `config:"imageId"`
+	Bandwidth int    `config:"bandwidth"`
+}
+
+type alicloudMigration struct {
+	Stage              string                     `config:"stage"`
+	VPCID              string                     `config:"vpcId"`
+	OldNextHop         *alicloudOldNextHop        `config:"oldNextHop"`
+	RouteTables        []string                   `config:"routeTables"`
+	NATGateway         alicloudNATGateway         `config:"natGateway"`
+	Addresses          map[string]alicloudAddress `config:"addresses"`
+	BandwidthPackage   *alicloudBandwidthPackage  `config:"bandwidthPackage"`
+	SNAT               alicloudSNAT               `config:"snat"`
+	Forwards           map[string]alicloudForward `config:"forwards"`
+	Release            []string                   `config:"release"`
+	RouteQuota         int                        `config:"routeQuota"`
+	GateTimeoutSeconds *int                       `config:"gateTimeoutSeconds"`
+}
+
+type alicloudOldNextHop struct {
+	Type      string   `config:"type"`
+	ID        string   `config:"id"`
+	Instances []string `config:"instances"`
+}
+
+type alicloudNATGateway struct {
+	Name               string `config:"name"`
+	VSwitch            string `config:"vswitch"`
+	DeclareSystemRoute bool   `config:"declareSystemRoute"`
+}
+
+type alicloudAddress struct {
+	Bandwidth          int    `config:"bandwidth"`
+	InternetChargeType string `config:"internetChargeType"`
+}
+
+type alicloudBandwidthPackage struct {
+	Bandwidth          int    `config:"bandwidth"`
+	InternetChargeType string `config:"internetChargeType"`
+}
+
+type alicloudSNAT struct {
+	VSwitches      []string `config:"vswitches"`
+	SourceCIDRs    []string `config:"sourceCidrs"`
+	HAVIPVSwitches []string `config:"havipVswitches"`
+}
+
+type alicloudForward struct {
+	Address      string `config:"address"`
+	ExternalPort string `config:"externalPort"`
+	InternalIP   string `config:"internalIp"`
+	InternalPort string `config:"internalPort"`
+	Protocol     string `config:"protocol"`
+}
+
+// alicloudLast is what the setup exported: the record of the migration, and the ids of a network of its own.
+type alicloudLast struct {
+	Stage       string
+	Tables      []string
+	VSwitches   []string
+	VPCID       string
+	InstanceID  string
+	RouteTables map[string]string
+	Subnets     map[string]string
+}
+
+// alicloudSetup is one run of the setup.
+type alicloudSetup struct {
+	ctx      *pulumi.Context
+	config   alicloudConfig
+	last     alicloudLast
+	provider *alicloud.Provider
+	network  *snatinstance.SNATInstance
+}
+
+func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
+	s := &alicloudSetup{ctx: ctx, last: readAlicloudLast(last)}
+	if block != nil {
+		if err := decode("alicloud", block, &s.config); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	if s.config.Network == nil && s.config.Migration == nil {
+		return nil, nil
+	}
+	var err error
+	if s.provider, err = newAlicloudProvider(ctx); err != nil {
+		return nil, err
+	}
+	return s.run()
+}
+
+// validate finds what the components cannot see: contradictions between the two blocks, and a block that was taken out
+// while the network still needs it.
+func (s *alicloudSetup) validate() error {
+	var problems []error
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	network, m := s.config.Network, s.config.Migration
+	if network != nil {
+		if err := s.networkArgs().Validate(); err != nil {
+			problems = append(problems, under("alicloud.network", err))
+		}
+	}
+	switch {
+	case m == nil:
+		if s.last.Stage != "" && s.last.Stage != "adopt" {
+			add("alicloud.migration: is gone, but the network stands at stage %s and needs it (put it back; only at stage adopt may it be taken out)", s.last.Stage)
+		}
+	case network != nil:
+		for field, given := range map[string]bool{"vpcId": m.VPCID != "", "oldNextHop": m.OldNextHop != nil, "routeTables": m.RouteTables != nil} {
+			if given {
+				add("alicloud.migration.%s: contradicts alicloud.network, which makes it (leave one of the two out)", field)
+			}
+		}
+	default:
+		if m.OldNextHop == nil {
+			problems = append(problems, missing("alicloud.migration.oldNextHop", "give type and id of what the 0.0.0.0/0 entries point at"))
+		}
+		if m.VPCID == "" {
+			problems = append(problems, missing("alicloud.migration.vpcId", "name the VPC to migrate, or let alicloud.network make one"))
+		}
+	}
+	if m != nil {
+		for _, name := range s.unknownVSwitches() {
+			add("alicloud.migration: %q: is not one of alicloud.network.vswitches (use a key of that block)", name)
+		}
+		if err := s.migrationArgs().Validate(); err != nil {
+			problems = append(problems, under("alicloud.migration", err))
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(problems...)
+}
+
+// run decides first, for the decision may refuse, and registers then.
+func (s *alicloudSetup) run() (pulumi.Map, error) {
+	outputs := pulumi.Map{}
+	var args *migration.Args
+	if s.config.Migration != nil {
+		args = s.migrationArgs()
+		args.Provider = s.provider
+		if err := args.Check(s.ctx); err != nil {
+			return nil, under("alicloud.migration", err)
+		}
+	}
+	if s.config.Network != nil {
+		var err error
+		if s.network, err = snatinstance.New(s.ctx, alicloudNetworkName, s.networkArgs()); err != nil {
+			return nil, err
+		}
+		outputs["network"] = pulumi.Map{
+			"vpcId": s.network.VPCID, "routeTables": s.network.RouteTables, "vswitches": s.network.VSwitches,
+			"instanceId": s.network.InstanceID, "publicIp": s.network.PublicIP,
+		}
+	}
+	if args == nil {
+		return outputs, nil
+	}
+	args.Objects = s.objects()
+	m, err := migration.New(s.ctx, alicloudMigrationName, args)
+	if err != nil {
+		return nil, err
+	}
+	outputs["stage"], outputs["tables"], outputs["vswitches"] = m.Stage, m.Tables, m.VSwitches
+	outputs["natGatewayId"], outputs["egressAddresses"] = m.NATGatewayID, m.EgressAddresses
+	if m.Next != "" {
+		outputs["next"] = pulumi.StringMap{"stage": pulumi.String(m.Next), "does": pulumi.String(m.NextEffect), "needs": pulumi.String(m.NextNeeds)}
+	}
+	return outputs, nil
+}
+
+func (s *alicloudSetup) networkArgs() *snatinstance.Args {
+	n, m := s.config.Network, s.config.Migration
+	args := &snatinstance.Args{
+		CIDR: n.CIDR, RouteTables: n.RouteTables, VSwitches: map[string]snatinstance.VSwitch{}, Instance: snatinstance.Instance(n.Instance),
+		DefaultRoutesElsewhere: m != nil, Retired: m != nil && m.Stage == "retire", Provider: s.provider,
+	}
+	for k, v := range n.VSwitches {
+		args.VSwitches[k] = snatinstance.VSwitch(v)
+	}
+	args.DefaultRouteAliases = map[string][]pulumi.Alias{}
+	for _, k := range s.tableKeys() {
+		args.DefaultRouteAliases[k] = s.alias(migration.TypeToken, migration.DefaultRouteName(alicloudMigrationName, k))
+	}
+	return args
+}
+
+// alias names the default route of a table as a child of the other component, which declared it before: the network
+// before a migration, the migration before it was taken out again.
+func (s *alicloudSetup) alias(parentType, name string) []pulumi.Alias {
+	old := urn.New(tokens.QName(s.ctx.Stack()), tokens.PackageName(s.ctx.Project()), tokens.Type(parentType), routeEntryType, name)
+	return []pulumi.Alias{{URN: pulumi.URN(old)}}
+}
+
+func (s *alicloudSetup) tableKeys() []string {
+	return append([]string{snatinstance.SystemTable}, s.config.Network.RouteTables...)
+}

@@ -1,0 +1,188 @@
+package stacks
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
+
+	"polynat/components/alicloud/migration"
+	"polynat/components/alicloud/snatinstance"
+)
+
+// newAlicloudProvider makes the one provider of the setup from the keys of the namespace alicloud. An explicit provider
+// does not read them by itself; secrets stay secrets.
+func newAlicloudProvider(ctx *pulumi.Context) (*alicloud.Provider, error) {
+	c := config.New(ctx, "alicloud")
+	region, err := c.Try("region")
+	if err != nil {
+		return nil, missing("alicloud:region", "set the region of the VPC: pulumi config set alicloud:region cn-hangzhou")
+	}
+	args := &alicloud.ProviderArgs{Region: pulumi.String(region)}
+	for key, field := range map[string]*pulumi.StringPtrInput{
+		"profile": &args.Profile, "sharedCredentialsFile": &args.SharedCredentialsFile, "ecsRoleName": &args.EcsRoleName,
+	} {
+		if value, err := c.Try(key); err == nil {
+			*field = pulumi.String(value)
+		}
+	}
+	for key, field := range map[string]*pulumi.StringPtrInput{
+		"accessKey": &args.AccessKey, "secretKey": &args.SecretKey, "securityToken": &args.SecurityToken,
+	} {
+		if value, err := c.TrySecret(key); err == nil {
+			*field = value
+		}
+	}
+	return alicloud.NewProvider(ctx, "alicloud", args)
+}
+
+// The ids under which the migration knows what a network of its own has not made yet.
+const (
+	unbornInstance = "instance"
+	oldNextHopType = "Instance"
+)
+
+// migrationArgs translates the block. In a network of its own, keys become the ids of the last update, or stand for
+// themselves before the first.
+func (s *alicloudSetup) migrationArgs() *migration.Args {
+	m := s.config.Migration
+	args := &migration.Args{
+		Stage: m.Stage, VPCID: m.VPCID, RouteTables: m.RouteTables, RouteQuota: m.RouteQuota, Release: m.Release,
+		NATGateway:       migration.NATGateway(m.NATGateway),
+		Addresses:        map[string]migration.Address{},
+		BandwidthPackage: (*migration.BandwidthPackage)(m.BandwidthPackage),
+		SNAT:             migration.SNAT(m.SNAT),
+		Forwards:         map[string]migration.Forward{},
+	}
+	if args.NATGateway.Name == "" {
+		args.NATGateway.Name = Namespace + "-" + s.ctx.Stack()
+	}
+	if m.OldNextHop != nil {
+		args.OldNextHop = migration.OldNextHop(*m.OldNextHop)
+	}
+	for k, a := range m.Addresses {
+		args.Addresses[k] = migration.Address(a)
+	}
+	for k, f := range m.Forwards {
+		args.Forwards[k] = migration.Forward{Address: f.Address, ExternalPort: f.ExternalPort, InternalPort: f.InternalPort, InternalIP: f.InternalIP, Protocol: f.Protocol}
+	}
+	if m.GateTimeoutSeconds != nil {
+		timeout := time.Duration(*m.GateTimeoutSeconds) * time.Second
+		args.GateTimeout = &timeout
+	}
+	if s.last.Stage != "" {
+		args.Record = &migration.Record{Stage: s.last.Stage, Tables: s.last.Tables, VSwitches: s.last.VSwitches}
+	}
+	if s.config.Network != nil {
+		s.ownNetwork(args)
+	}
+	return args
+}
+
+// ownNetwork puts the network of this stack into args.
+func (s *alicloudSetup) ownNetwork(args *migration.Args) {
+	args.VPCID = s.last.VPCID
+	args.OldNextHop = migration.OldNextHop{Type: oldNextHopType, ID: s.last.InstanceID}
+	if s.last.VPCID == "" {
+		args.OldNextHop.ID = unbornInstance
+	}
+	args.RouteTables = nil
+	if s.last.Stage == "" || s.last.Stage == "adopt" && args.Stage == "adopt" {
+		for _, k := range s.tableKeys() {
+			args.RouteTables = append(args.RouteTables, s.id(s.last.RouteTables, k))
+		}
+	}
+	args.NATGateway.VSwitch = s.id(s.last.Subnets, args.NATGateway.VSwitch)
+	args.SNAT.VSwitches = s.ids(args.SNAT.VSwitches)
+	args.SNAT.HAVIPVSwitches = s.ids(args.SNAT.HAVIPVSwitches)
+}
+
+// id is the id that the last update gave to key, or key itself.
+func (s *alicloudSetup) id(known map[string]string, key string) string {
+	if id := known[key]; id != "" {
+		return id
+	}
+	return key
+}
+
+func (s *alicloudSetup) ids(keys []string) []string {
+	var ids []string
+	for _, k := range keys {
+		ids = append(ids, s.id(s.last.Subnets, k))
+	}
+	return ids
+}
+
+// objects names what this stack makes itself.
+func (s *alicloudSetup) objects() map[string]migration.Object {
+	if s.network == nil {
+		return nil
+	}
+	objects := map[string]migration.Object{s.last.VPCID: {Key: "vpc", ID: s.network.VPCID}}
+	instance := s.last.InstanceID
+	if s.last.VPCID == "" {
+		instance = unbornInstance
+	}
+	if instance != "" {
+		objects[instance] = migration.Object{Key: "instance", ID: s.network.InstanceID}
+	}
+	for _, k := range s.tableKeys() {
+		objects[s.id(s.last.RouteTables, k)] = migration.Object{
+			Key: k, ID: s.network.RouteTable(k), Aliases: s.alias(snatinstance.TypeToken, snatinstance.DefaultRouteName(alicloudNetworkName, k)),
+		}
+	}
+	for k := range s.config.Network.VSwitches {
+		objects[s.id(s.last.Subnets, k)] = migration.Object{Key: k, ID: s.network.VSwitch(k)}
+	}
+	return objects
+}
+
+// unknownVSwitches are the keys of the migration block that the network block does not have, sorted.
+func (s *alicloudSetup) unknownVSwitches() []string {
+	if s.config.Network == nil {
+		return nil
+	}
+	m := s.config.Migration
+	unknown := map[string]bool{}
+	for _, k := range slices.Concat([]string{m.NATGateway.VSwitch}, m.SNAT.VSwitches, m.SNAT.HAVIPVSwitches) {
+		if _, ok := s.config.Network.VSwitches[k]; !ok && k != "" {
+			unknown[k] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(unknown))
+}
+
+// readAlicloudLast reads the outputs of the last update. What is not there stays empty: an update before this version, or
+// one that has failed, has not written it.
+func readAlicloudLast(outputs map[string]any) alicloudLast {
+	network, _ := outputs["network"].(map[string]any)
+	last := alicloudLast{RouteTables: texts(network["routeTables"]), Subnets: texts(network["vswitches"])}
+	last.Stage, _ = outputs["stage"].(string)
+	last.VPCID, _ = network["vpcId"].(string)
+	last.InstanceID, _ = network["instanceId"].(string)
+	last.Tables, last.VSwitches = list(outputs["tables"]), list(outputs["vswitches"])
+	return last
+}
+
+func texts(value any) map[string]string {
+	m, _ := value.(map[string]any)
+	out := map[string]string{}
+	for k, v := range m {
+		out[k], _ = v.(string)
+	}
+	return out
+}
+
+func list(value any) []string {
+	values, _ := value.([]any)
+	out := make([]string, 0, len(values))
+	for _, v := range values {
+		if text, ok := v.(string); ok {
+			out = append(out, text)
+		}
+	}
+	return out
+}

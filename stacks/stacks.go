@@ -1,0 +1,88 @@
+package stacks
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+)
+
+// Namespace of the configuration keys; it is the name of the project.
+const Namespace = "polynat"
+
+// Setup is one kind of network that a stack may hold.
+type Setup struct {
+	// Name is the configuration key within Namespace, and the name of the stack output.
+	Name string
+	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
+	// last updated, nil when it has not been. It returns what to export, nil for nothing.
+	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
+}
+
+// Setups is the table of everything that polynat can deploy.
+func Setups() []Setup {
+	return []Setup{
+		{Name: "alicloud", Run: runAlicloud},
+	}
+}
+
+// Program is the Pulumi program: it runs every setup of the table. keys are all configuration keys of the stack, with
+// their namespaces, so that a misspelt one is found; nil skips that check.
+func Program(setups []Setup, keys []string) pulumi.RunFunc {
+	return func(ctx *pulumi.Context) error {
+		if err := checkKeys(setups, keys); err != nil {
+			return err
+		}
+		last, err := lastOutputs(ctx)
+		if err != nil {
+			return fmt.Errorf("read the outputs of the last update: %w", err)
+		}
+		configs := make([]map[string]any, len(setups))
+		var problems []error
+		for i, s := range setups {
+			configs[i], err = readBlock(ctx, s.Name)
+			problems = append(problems, err)
+		}
+		if err := errors.Join(problems...); err != nil {
+			return err
+		}
+		for i, s := range setups {
+			recorded, _ := last[s.Name].(map[string]any)
+			outputs, err := s.Run(ctx, configs[i], recorded)
+			if err != nil {
+				return err
+			}
+			if outputs != nil {
+				ctx.Export(s.Name, outputs)
+			}
+		}
+		return nil
+	}
+}
+
+// checkKeys refuses keys of the namespace that are not in the table.
+func checkKeys(setups []Setup, keys []string) error {
+	var known []string
+	for _, s := range setups {
+		known = append(known, Namespace+":"+s.Name)
+	}
+	var problems []error
+	for _, k := range slices.Sorted(slices.Values(keys)) {
+		if strings.HasPrefix(k, Namespace+":") && !slices.Contains(known, k) {
+			problems = append(problems, fmt.Errorf("%s: is not a known key (use %s)", k, strings.Join(known, ", ")))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// lastOutputs are the outputs of this very stack as its last update left them; empty before the first.
+func lastOutputs(ctx *pulumi.Context) (map[string]any, error) {
+	var result struct {
+		Outputs map[string]any `pulumi:"outputs"`
+	}
+	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
+	err := ctx.Invoke("pulumi:pulumi:readStackOutputs", map[string]any{"name": name}, &result)
+	return result.Outputs, err
+}
