@@ -1,0 +1,59 @@
+package engine
+
+import (
+	"context"
+	"strings"
+
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/proto"
+)
+
+// connection is a gRPC connection to a provider that is a function call: messages are copied as if they had been sent, but
+// nothing listens, so that there is nothing to stop, and a call has ended when it returns.
+type connection struct {
+	server pulumirpc.ResourceProviderServer
+	run    *run
+}
+
+var _ grpc.ClientConnInterface = (*connection)(nil)
+
+// methods are the provider's methods by name.
+var methods = func() map[string]grpc.MethodDesc {
+	m := map[string]grpc.MethodDesc{}
+	for _, method := range pulumirpc.ResourceProvider_ServiceDesc.Methods {
+		m[method.MethodName] = method
+	}
+	return m
+}()
+
+// Invoke calls a method. A dead process asks for nothing. What it has asked for is done: an operation goes on when the run
+// is cancelled, as a cloud's does.
+func (c *connection) Invoke(ctx context.Context, name string, args, reply any, _ ...grpc.CallOption) error {
+	if c.run.crashed() {
+		return status.Error(codes.Unavailable, ErrCrashed.Error())
+	}
+	method, ok := methods[name[strings.LastIndex(name, "/")+1:]]
+	if !ok {
+		return status.Errorf(codes.Unimplemented, "%s: no such method", name)
+	}
+	receive := func(request any) error {
+		proto.Merge(request.(proto.Message), args.(proto.Message))
+		return nil
+	}
+	response, err := method.Handler(c.server, context.WithoutCancel(ctx), receive, nil)
+	if err != nil {
+		return status.Convert(err).Err()
+	}
+	proto.Merge(reply.(proto.Message), response.(proto.Message))
+	return nil
+}
+
+// NewStream fails: the provider protocol has no streams that the engine needs here.
+func (c *connection) NewStream(
+	context.Context, *grpc.StreamDesc, string, ...grpc.CallOption,
+) (grpc.ClientStream, error) {
+	return nil, status.Error(codes.Unimplemented, "streams are not supported in process")
+}

@@ -1,0 +1,377 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/pulumi/pulumi/pkg/v3/display"
+	pulumiengine "github.com/pulumi/pulumi/pkg/v3/engine"
+	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
+	"github.com/pulumi/pulumi/pkg/v3/resource/plugin"
+	"github.com/pulumi/pulumi/pkg/v3/util/cancel"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/apitype"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+)
+
+// Organization is the organization of every Stack, the one that Pulumi's own file backend uses.
+const Organization = "organization"
+
+// DefaultParallel is how many operations run at once unless [Options] say otherwise: the CLI's default on four cores.
+const DefaultParallel = 16
+
+// ErrCrashed is the error of a run that [Stack.Crash] ended.
+var ErrCrashed = errors.New("the process died")
+
+// Options say what a [Stack] is.
+type Options struct {
+	// Project and Stack name the stack; both are part of every URN, so a state that is imported must have been exported
+	// from a stack of the same names.
+	Project, Stack string
+	// Config is the stack's configuration by full key, such as "polynat:alicloud". A value is what the CLI hands to a
+	// program: the string itself, or JSON for lists and objects.
+	Config map[string]string
+	// Providers by package name, such as "alicloud".
+	Providers map[string]pulumirpc.ResourceProviderServer
+	// Program is the Pulumi program.
+	Program pulumi.RunFunc
+	// Parallel is how many operations may run at once; 0 means [DefaultParallel].
+	Parallel int
+	// Events, if set, is called as a run goes on, never twice at the same time within one Stack.
+	Events func(Event)
+}
+
+// Stack is one deployment of a program: configuration, providers and the state of the last run. Its methods may be called
+// from several goroutines; runs (Up, Preview, Refresh, Destroy) wait for each other.
+//
+// The engine leaves something behind for the life of the process with every Up and Preview: four goroutines, an idle
+// listener on the loopback interface (resource/deploy/source_eval.go of pkg/v3 v3.259.0 starts a schema loader that it never
+// stops) and what they refer to, about 0.2 MB for 20 resources. Thousands of runs in a process are no problem, millions are.
+type Stack struct {
+	project  tokens.PackageName
+	name     tokens.StackName
+	parallel int32
+	events   func(Event)
+	engine   *engineServer
+
+	running sync.Mutex // held by a run
+
+	mu              sync.Mutex // guards what follows
+	config          config.Map
+	providers       map[string]pulumirpc.ResourceProviderServer
+	program         pulumi.RunFunc
+	continueOnError bool
+	state           *apitype.DeploymentV3 // never modified, only replaced
+	run             *run                  // the one in progress, nil if there is none
+}
+
+// Result is what a run did.
+type Result struct {
+	// Changes counts the resources by what became of them: create, update, delete, replace, same, import and so on.
+	Changes map[string]int
+	// Steps are the operations in the order in which they began, without those that change nothing. A replacement is
+	// several: the new one is created, the old one deleted, and "replace" stands for both.
+	Steps []Step
+	// Diagnostics are the messages, without colour: errors, warnings and what the program logged.
+	Diagnostics []string
+	// Duration is how long the run took.
+	Duration time.Duration
+}
+
+// Step is one operation on one resource.
+type Step struct {
+	// Op is the engine's name of the operation, such as "create", "delete", "create-replacement".
+	Op string
+	// URN and Type name the resource.
+	URN, Type string
+}
+
+// Error is the error of a run that failed. It holds the errors that the engine and the program reported.
+type Error struct {
+	// Op is "up", "preview", "refresh" or "destroy".
+	Op string
+	// Errors are the messages of severity error, without colour.
+	Errors []string
+	// Err is what ended the run: [ErrCrashed], the context's error, or the engine's error.
+	Err error
+}
+
+// Error joins the messages. The engine's own error is left out where it says no more than that the run failed.
+func (e *Error) Error() string {
+	messages := slices.Clone(e.Errors)
+	err := e.Err.Error()
+	if !slices.ContainsFunc(messages, func(m string) bool { return strings.Contains(m, err) }) {
+		messages = append(messages, err)
+	}
+	return e.Op + ": " + strings.Join(messages, "\n")
+}
+
+// Unwrap returns what ended the run.
+func (e *Error) Unwrap() error { return e.Err }
+
+// New returns an empty stack. Options that cannot name a stack or a configuration key are an error.
+func New(o Options) (*Stack, error) {
+	name, err := tokens.ParseStackName(o.Stack)
+	if err != nil {
+		return nil, fmt.Errorf("stack: %q: %w", o.Stack, err)
+	}
+	if err := tokens.ValidateProjectName(o.Project); err != nil {
+		return nil, fmt.Errorf("project: %q: %w", o.Project, err)
+	}
+	s := &Stack{
+		project:   tokens.PackageName(o.Project),
+		name:      name,
+		parallel:  int32(min(max(o.Parallel, 0), 1024)),
+		events:    o.Events,
+		engine:    &engineServer{},
+		config:    config.Map{},
+		providers: maps.Clone(o.Providers),
+		program:   o.Program,
+		state:     &apitype.DeploymentV3{},
+	}
+	if s.parallel == 0 {
+		s.parallel = DefaultParallel
+	}
+	for _, key := range slices.Sorted(maps.Keys(o.Config)) {
+		if err := s.SetConfig(key, o.Config[key]); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Close stops what the Stack serves. A run in progress is waited for.
+func (s *Stack) Close() {
+	s.running.Lock()
+	defer s.running.Unlock()
+	s.engine.close()
+}
+
+// Clone returns a stack with the same program, configuration and state and a life of its own. It has no providers yet:
+// a what-if run needs its own simulation ([Stack.SetProviders]). It reports no events.
+func (s *Stack) Clone() *Stack {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return &Stack{
+		project:         s.project,
+		name:            s.name,
+		parallel:        s.parallel,
+		engine:          &engineServer{},
+		config:          maps.Clone(s.config),
+		program:         s.program,
+		continueOnError: s.continueOnError,
+		state:           s.state,
+	}
+}
+
+// SetConfig sets one configuration value for the runs that follow. A key without a namespace is an error.
+func (s *Stack) SetConfig(key, value string) error {
+	k, err := config.ParseKey(key)
+	if err != nil {
+		return fmt.Errorf("config: %q: not a full key (write <namespace>:<name>)", key)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.config[k] = config.NewValue(value)
+	return nil
+}
+
+// SetProgram replaces the program for the runs that follow.
+func (s *Stack) SetProgram(program pulumi.RunFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.program = program
+}
+
+// SetProviders replaces the providers for the runs that follow.
+func (s *Stack) SetProviders(providers map[string]pulumirpc.ResourceProviderServer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.providers = maps.Clone(providers)
+}
+
+// SetContinueOnError says whether a run goes on with what does not depend on a failed operation, as the CLI's
+// --continue-on-error does. An update that failed deletes nothing, either way.
+func (s *Stack) SetContinueOnError(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.continueOnError = on
+}
+
+// Up runs the program and makes the cloud what it says. The error is an [*Error]; the Result is never nil.
+func (s *Stack) Up(ctx context.Context) (*Result, error) {
+	return s.do(ctx, "up", pulumiengine.Update, false)
+}
+
+// Preview says what Up would do and changes nothing. The error is an [*Error]; the Result is never nil.
+func (s *Stack) Preview(ctx context.Context) (*Result, error) {
+	return s.do(ctx, "preview", pulumiengine.Update, true)
+}
+
+// Refresh brings the state up to date with the cloud, without running the program. The error is an [*Error]; the Result
+// is never nil.
+func (s *Stack) Refresh(ctx context.Context) (*Result, error) {
+	return s.do(ctx, "refresh", pulumiengine.Refresh, false)
+}
+
+// Destroy deletes every resource, without running the program; like the CLI's, it refuses when a resource has a delete
+// hook. The error is an [*Error]; the Result is never nil.
+func (s *Stack) Destroy(ctx context.Context) (*Result, error) {
+	return s.do(ctx, "destroy", pulumiengine.Destroy, false)
+}
+
+// Crash ends the run in progress as if the process had died at this point: nothing more is recorded, operations that
+// have begun stay pending in the state, and no provider is asked for anything more. It may be called from within a
+// provider and returns at once; the run fails with [ErrCrashed]. Without a run it does nothing.
+func (s *Stack) Crash() {
+	s.mu.Lock()
+	r := s.run
+	s.mu.Unlock()
+	if r != nil {
+		r.crash()
+	}
+}
+
+// run is one run in progress.
+type run struct {
+	journal *journal
+	dead    chan struct{} // closed by crash
+	once    sync.Once
+	source  *cancel.Source
+}
+
+// crash stops the recording first, so that nothing that happens later is in the state.
+func (r *run) crash() {
+	r.once.Do(func() {
+		r.journal.freeze()
+		close(r.dead)
+		r.source.Cancel()
+	})
+}
+
+func (r *run) crashed() bool {
+	select {
+	case <-r.dead:
+		return true
+	default:
+		return false
+	}
+}
+
+// operation is one of the engine's functions Update, Refresh and Destroy.
+type operation func(
+	pulumiengine.UpdateInfo, *pulumiengine.Context, pulumiengine.UpdateOptions, bool,
+) (*deploy.Plan, display.ResourceChanges, error)
+
+// do runs one operation of the engine from the recorded state to the next.
+func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) (*Result, error) {
+	s.running.Lock()
+	defer s.running.Unlock()
+	fail := func(err error) (*Result, error) { return &Result{}, &Error{Op: name, Err: err} }
+
+	address, err := s.engine.serve()
+	if err != nil {
+		return fail(err)
+	}
+	canceller, source := cancel.NewContext(context.WithoutCancel(ctx))
+	defer source.Terminate() // lets the engine close what it opened for this run
+	defer context.AfterFunc(ctx, source.Cancel)()
+
+	s.mu.Lock()
+	base, providers, program, values := s.state, s.providers, s.program, maps.Clone(s.config)
+	continueOnError := s.continueOnError
+	r := &run{journal: newJournal(base), dead: make(chan struct{}), source: source}
+	s.run = r
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.run = nil
+	}()
+
+	snapshot, err := load(ctx, base)
+	if err != nil {
+		return fail(err)
+	}
+	var manager pulumiengine.SnapshotManager
+	if !dryRun {
+		manager, err = pulumiengine.NewJournalSnapshotManager(r.journal, snapshot, snapshot.SecretsManager)
+		if err != nil {
+			return fail(err)
+		}
+	}
+	listener := listen(s.events)
+	options := pulumiengine.UpdateOptions{
+		Parallel:             s.parallel,
+		ContinueOnError:      continueOnError,
+		SkipPluginPreInstall: true,
+		HostFactory: func(_ context.Context, messages, status diag.Sink, _ plugin.DebugContext) (plugin.Host, error) {
+			h := &host{
+				run: r, providers: providers, program: program, address: address, messages: messages, status: status,
+			}
+			s.engine.route(h)
+			return h, nil
+		},
+	}
+
+	began := time.Now()
+	_, changes, err := op(
+		pulumiengine.UpdateInfo{
+			Root:    "/", // nothing is read from there: neither program nor plugins are files
+			Project: &workspace.Project{Name: s.project, Runtime: workspace.NewProjectRuntimeInfo("go", nil)},
+			Target: &deploy.Target{
+				Name:         s.name,
+				Organization: Organization,
+				Config:       values,
+				Decrypter:    config.NopDecrypter,
+				Snapshot:     snapshot,
+			},
+		},
+		&pulumiengine.Context{
+			Cancel:          canceller,
+			Events:          listener.channel,
+			SnapshotManager: manager,
+			BackendClient:   backend{project: string(s.project), stack: s.name.String(), journal: r.journal},
+			PluginManager:   noPlugins{},
+		},
+		options, dryRun)
+	result := listener.result()
+	result.Duration = time.Since(began)
+	for op, n := range changes {
+		if n > 0 {
+			result.Changes[string(op)] = n
+		}
+	}
+
+	state, recordErr := r.journal.finish(context.WithoutCancel(ctx))
+	if !dryRun {
+		if recordErr != nil {
+			return result, &Error{Op: name, Errors: listener.errors, Err: errors.Join(err, recordErr)}
+		}
+		s.mu.Lock()
+		s.state = state
+		s.mu.Unlock()
+	}
+	switch {
+	case r.crashed():
+		err = ErrCrashed
+	case err != nil && ctx.Err() != nil:
+		err = ctx.Err()
+	case err == nil && len(listener.errors) > 0:
+		err = errors.New("the engine reported errors")
+	}
+	if err != nil {
+		return result, &Error{Op: name, Errors: listener.errors, Err: err}
+	}
+	return result, nil
+}

@@ -1,0 +1,150 @@
+// Package launch runs Pulumi programs and serves them, with simulated providers, to the stock Pulumi CLI.
+//
+// The CLI starts neither a language plugin nor a provider plugin when it is told, by PULUMI_DEBUG_LANGUAGES and
+// PULUMI_DEBUG_PROVIDERS, at which port one is listening already. [ServeLanguage] and [ServeProvider] listen:
+//
+//	PULUMI_DEBUG_LANGUAGES=go:PORT PULUMI_DEBUG_PROVIDERS=alicloud:PORT pulumi up
+//
+// Both listen on the loopback interface only.
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// maxMessage is the largest message that Pulumi's own servers take, in bytes
+// (maxRPCMessageSize in sdk/go/common/util/rpcutil of github.com/pulumi/pulumi).
+const maxMessage = 400 << 20
+
+// Run runs a program as info says, against the resource monitor and the engine that info names, until the engine has
+// done all that the program asked for.
+//
+// The program's error is returned as the program returned it, without the SDK's wrapping. A panic in the program is an
+// error that holds the stack, not the end of the process.
+func Run(program pulumi.RunFunc, info pulumi.RunInfo) error {
+	recovering := func(ctx *pulumi.Context) (err error) {
+		defer func() {
+			if p := recover(); p != nil {
+				err = fmt.Errorf("the program panicked: %v\n%s", p, debug.Stack())
+			}
+		}()
+		return program(ctx)
+	}
+	err := pulumi.RunErr(recovering, func(i *pulumi.RunInfo) { *i = info })
+	var several interface{ WrappedErrors() []error }
+	if errors.As(err, &several) {
+		return errors.Join(several.WrappedErrors()...)
+	}
+	return err
+}
+
+// ServeLanguage serves program as the language host of the runtime "go", whatever the project directory holds, until
+// stop is called. The program gets the stack's configuration as the CLI sends it, every key of every namespace included.
+func ServeLanguage(program pulumi.RunFunc) (port int, stop func(), err error) {
+	return serve(func(s *grpc.Server) {
+		pulumirpc.RegisterLanguageRuntimeServer(s, &language{program: program})
+	})
+}
+
+// ServeProvider serves a resource provider until stop is called.
+func ServeProvider(provider pulumirpc.ResourceProviderServer) (port int, stop func(), err error) {
+	return serve(func(s *grpc.Server) { pulumirpc.RegisterResourceProviderServer(s, provider) })
+}
+
+// serve serves on a free port of the loopback interface.
+func serve(register func(*grpc.Server)) (port int, stop func(), err error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, nil, fmt.Errorf("listen on the loopback interface: %w", err)
+	}
+	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage))
+	register(server)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(listener) // returns when stopped; what fails before shows up at the caller's end
+	}()
+	return listener.Addr().(*net.TCPAddr).Port, func() { server.Stop(); <-done }, nil
+}
+
+// language is a language host for one program.
+type language struct {
+	pulumirpc.UnimplementedLanguageRuntimeServer
+
+	program pulumi.RunFunc
+	engine  atomic.Pointer[string] // the engine's address, from the handshake
+}
+
+// Handshake keeps the engine's address.
+func (l *language) Handshake(
+	_ context.Context, req *pulumirpc.LanguageHandshakeRequest,
+) (*pulumirpc.LanguageHandshakeResponse, error) {
+	address := req.GetEngineAddress()
+	l.engine.Store(&address)
+	return &pulumirpc.LanguageHandshakeResponse{}, nil
+}
+
+// Run runs the program. Its error is the program's, not the protocol's.
+func (l *language) Run(_ context.Context, req *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {
+	info := pulumi.RunInfo{
+		Project:          req.GetProject(),
+		RootDirectory:    req.GetInfo().GetRootDirectory(),
+		Stack:            req.GetStack(),
+		Organization:     req.GetOrganization(),
+		Config:           req.GetConfig(),
+		ConfigSecretKeys: req.GetConfigSecretKeys(),
+		Parallel:         req.GetParallel(),
+		DryRun:           req.GetDryRun(),
+		MonitorAddr:      req.GetMonitorAddress(),
+	}
+	if address := l.engine.Load(); address != nil {
+		info.EngineAddr = *address
+	} else if args := req.GetArgs(); len(args) > 0 {
+		// An engine that attaches to a client, as the Automation API makes it do, passes its address as an argument.
+		info.EngineAddr = args[0]
+	}
+	if err := Run(l.program, info); err != nil {
+		return &pulumirpc.RunResponse{Error: strings.TrimSpace(err.Error())}, nil
+	}
+	return &pulumirpc.RunResponse{}, nil
+}
+
+// GetRequiredPackages asks for none: the engine loads what the program uses when it uses it.
+func (l *language) GetRequiredPackages(
+	context.Context, *pulumirpc.GetRequiredPackagesRequest,
+) (*pulumirpc.GetRequiredPackagesResponse, error) {
+	return &pulumirpc.GetRequiredPackagesResponse{}, nil
+}
+
+// GetRequiredPlugins is what older engines ask instead of GetRequiredPackages.
+func (l *language) GetRequiredPlugins(
+	context.Context, *pulumirpc.GetRequiredPluginsRequest,
+) (*pulumirpc.GetRequiredPluginsResponse, error) {
+	return &pulumirpc.GetRequiredPluginsResponse{}, nil
+}
+
+// GetPluginInfo says that the host has no version of its own.
+func (l *language) GetPluginInfo(context.Context, *emptypb.Empty) (*pulumirpc.PluginInfo, error) {
+	return &pulumirpc.PluginInfo{}, nil
+}
+
+// About says what the host is.
+func (l *language) About(context.Context, *pulumirpc.AboutRequest) (*pulumirpc.AboutResponse, error) {
+	return &pulumirpc.AboutResponse{}, nil
+}
+
+// Cancel does nothing: the program ends when the engine stops answering it.
+func (l *language) Cancel(context.Context, *emptypb.Empty) (*emptypb.Empty, error) {
+	return &emptypb.Empty{}, nil
+}
