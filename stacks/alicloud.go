@@ -212,6 +212,14 @@ func (s *alicloudSetup) run() (pulumi.Map, error) {
 	}
 	outputs["stage"], outputs["tables"], outputs["vswitches"] = m.Stage, m.Tables, m.VSwitches
 	outputs["natGatewayId"], outputs["egressAddresses"] = m.NATGatewayID, m.EgressAddresses
+	if s.network == nil {
+		// What the state of this stack does not hold: a rehearsal from an export needs it.
+		found, err := toMap(m.Network)
+		if err != nil {
+			return nil, err
+		}
+		outputs["found"] = found
+	}
 	if m.Next != "" {
 		outputs["next"] = pulumi.StringMap{"stage": pulumi.String(m.Next), "does": pulumi.String(m.NextEffect), "needs": pulumi.String(m.NextNeeds)}
 	}

@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"encoding/json"
 	"maps"
 	"slices"
 	"time"
@@ -165,6 +166,17 @@ func readAlicloudLast(outputs map[string]any) alicloudLast {
 	last.InstanceID, _ = network["instanceId"].(string)
 	last.Tables, last.VSwitches = list(outputs["tables"]), list(outputs["vswitches"])
 	return last
+}
+
+// toMap turns a plain value into an output, by its JSON form.
+func toMap(value any) (pulumi.Map, error) {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return nil, err
+	}
+	var plain map[string]any
+	err = json.Unmarshal(text, &plain)
+	return pulumi.ToMap(plain), err
 }
 
 func texts(value any) map[string]string {

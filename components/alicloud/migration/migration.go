@@ -35,6 +35,8 @@ type Migration struct {
 	EgressAddresses pulumi.StringArrayOutput `pulumi:"egressAddresses"`
 	// Next is the stage after this one, NextEffect what moving there does and NextNeeds what must hold first; empty at the end.
 	Next, NextEffect, NextNeeds string
+	// Network is what the update has found around the migration; nil while there is no network.
+	Network *Snapshot
 
 	bandwidth *vpc.CommonBandwithPackage
 }
@@ -106,6 +108,7 @@ func (m *Migration) describe(b *builder) {
 	if next, ok := stage.Next(); ok {
 		m.Next, m.NextEffect, m.NextNeeds = string(next), next.Effect(), next.Needs()
 	}
+	m.Network = b.args.decided.snapshot()
 	m.Tables = b.ids(b.plan.TableIDs())
 	m.VSwitches = b.ids(b.plan.VSwitches())
 	m.NATGatewayID = pulumi.String("").ToStringOutput()

@@ -99,7 +99,8 @@ func (a *Args) validateOld(c *checks) migration.OldNextHop {
 	if old.Type == migration.HopHAVIP && len(a.SNAT.HAVIPVSwitches) == 0 {
 		c.required("snat.havipVswitches", "", "name the vSwitch of the HAVIP: the API takes no SNAT entry for it")
 	}
-	if a.VPCID != "" && !retired {
+	// At stage switch and after, the routes need it no more; coming back from retire, it may have still to be made.
+	if a.VPCID != "" && !retired && a.Stage != string(migration.Switch) {
 		c.required("oldNextHop.id", old.ID, "name what the 0.0.0.0/0 entries point at")
 	}
 	return hop

@@ -12,6 +12,8 @@ type Error struct {
 	Code string
 	// Message says which object, which rule, and the way out.
 	Message string
+
+	task string // what the caller has to wait for before it tries again
 }
 
 func (e *Error) Error() string { return e.Code + ": " + e.Message }
@@ -29,6 +31,7 @@ const (
 	CodeEIPNotInGateway    = "EIP_NOT_IN_GATEWAY"                    // an SNAT or DNAT address is not bound to the gateway
 	CodeEIPUsedBySNAT      = "InvalidIpStatus.HasBeenUsedBySnatTable"
 	CodeNATGatewayNotReady = "IncorrectStatus.NATGW"
+	CodeNATGatewayGone     = "IncorrectStatus.NatGateway" // counts as success when the provider deletes
 )
 
 // Codes whose exact spelling was not verified against the API. Callers should

@@ -152,6 +152,9 @@ func (c *Cloud) DeleteNATGateway(id string, force bool) error {
 }
 
 func (c *Cloud) admitRemoval(g *NATGateway, force bool) error {
+	if g.Status != Available {
+		return fail(CodeNATGatewayGone, "NAT gateway: %q: is %s", g.ID, g.Status)
+	}
 	if g.DeletionProtection {
 		return fail(CodeDeletionProtection, "NAT gateway: %q: deletion protection is on (switch it off first)", g.ID)
 	}

@@ -1,0 +1,46 @@
+// Command polynat rehearses network changes: it runs the Pulumi program on the real engine against simulated clouds, with
+// no account and nothing else installed.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run returns the exit status: 0 when all is well, 1 when a rehearsal lost something or could not be held, and the stock
+// CLI's own for the command pulumi.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "polynat",
+		Short:         "Rehearse NAT changes on simulated clouds before you make them",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.AddCommand(rehearseCommand(), pulumiCommand())
+	err := root.ExecuteContext(ctx)
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return exit.ExitCode()
+	}
+	fmt.Fprintln(stderr, "error:", err)
+	return 1
+}

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"polynat/internal/engine"
+	"polynat/internal/rehearsal"
+	"polynat/internal/sim/alicloud"
+)
+
+type rehearseFlags struct {
+	dir, stack, export, format string
+	faults                     bool
+}
+
+func rehearseCommand() *cobra.Command {
+	var flags rehearseFlags
+	c := &cobra.Command{
+		Use:   "rehearse [setup...]",
+		Short: "Walk a stack through every step of its setups on simulated clouds, and report what would be lost",
+		Long: `Runs the Pulumi program with the configuration of a stack on the real engine, in this process, against simulated
+clouds. Walks every setup of the stack through all its steps and back, asks every destination for its next hop after
+every single change, and tries each operation failing once. Touches no real cloud, backend or credential.
+
+The exit status is 0 when nothing was lost, else 1.`,
+		RunE: func(c *cobra.Command, setups []string) error { return rehearse(c, flags, setups) },
+	}
+	f := c.Flags()
+	f.StringVarP(&flags.stack, "stack", "s", "dev", "stack whose Pulumi.<stack>.yaml is rehearsed")
+	f.StringVar(&flags.dir, "dir", ".", "folder that holds Pulumi.yaml")
+	f.StringVar(&flags.export, "from-export", "", "begin from this `file`, a `pulumi stack export` of the deployed stack")
+	f.StringVar(&flags.format, "format", "text", "text or json")
+	f.BoolVar(&flags.faults, "faults", true, "also try each operation of each step failing once")
+	return c
+}
+
+func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
+	if flags.format != "text" && flags.format != "json" {
+		return fmt.Errorf("--format: %q: is not known (use text or json)", flags.format)
+	}
+	ctx := c.Context()
+	project, config, err := engine.LoadConfig(ctx, flags.dir, flags.stack)
+	if err != nil {
+		return err
+	}
+	setups, err := chooseSetups(ctx, flags, project, config, names)
+	if err != nil {
+		return err
+	}
+	progress := newProgress(c.ErrOrStderr())
+	report, err := rehearsal.Run(ctx, rehearsal.Options{
+		Project: project, Stack: flags.stack, Config: config, Program: rehearsal.Polynat, Faults: flags.faults, Progress: progress,
+	}, setups...)
+	progress.Close()
+	if err != nil {
+		return err
+	}
+	if flags.format == "json" {
+		err = report.JSON(c.OutOrStdout())
+	} else {
+		err = report.Text(c.OutOrStdout())
+	}
+	if err == nil && !report.OK {
+		err = rehearsal.ErrLost
+	}
+	return err
+}
+
+// chooseSetups returns the setups of the configuration, or those of them that were named.
+func chooseSetups(_ context.Context, flags rehearseFlags, project string, config map[string]string, names []string) ([]rehearsal.Setup, error) {
+	for _, name := range names {
+		if name != "alicloud" {
+			return nil, fmt.Errorf("%q: is not a setup that can be rehearsed (use alicloud)", name)
+		}
+	}
+	var setups []rehearsal.Setup
+	add := func(name string, make func() (rehearsal.Setup, bool, error)) error {
+		if len(names) > 0 && !slices.Contains(names, name) {
+			return nil
+		}
+		setup, ok, err := make()
+		if err == nil && ok {
+			setups = append(setups, setup)
+		}
+		return err
+	}
+	err := add("alicloud", func() (rehearsal.Setup, bool, error) {
+		cloud := alicloud.New(alicloud.Options{})
+		if flags.export == "" {
+			return rehearsal.AlicloudSetup(config, rehearsal.NewAlicloudWorld(cloud))
+		}
+		export, err := os.ReadFile(flags.export)
+		if err != nil {
+			return rehearsal.Setup{}, false, err
+		}
+		return rehearsal.AlicloudFromExport(config, cloud, project, flags.stack, export)
+	})
+	if err == nil && len(setups) == 0 {
+		err = fmt.Errorf("Pulumi.%s.yaml: has nothing to rehearse (fill alicloud.migration, as Pulumi.dev.yaml does)", flags.stack)
+	}
+	return setups, err
+}

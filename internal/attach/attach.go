@@ -1,0 +1,218 @@
+// Package attach runs the stock Pulumi CLI on a program in this process, attached to a simulated cloud.
+package attach
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/internal/launch"
+	"polynat/internal/sim"
+	"polynat/internal/sim/alicloud"
+)
+
+// Options of a run.
+type Options struct {
+	// Dir holds Pulumi.yaml; the playground is made below it, in .polynat.
+	Dir     string
+	Program pulumi.RunFunc
+	// Args are those of pulumi.
+	Args []string
+	// Stack is made and selected when the playground is new; empty means dev.
+	Stack string
+	// CLI is the pulumi to run; empty means what POLYNAT_PULUMI_CLI names, or the one on the PATH.
+	CLI string
+	// Stdout and Stderr are those of pulumi; nil means this process's, with its standard input and its terminal.
+	Stdout, Stderr io.Writer
+	// Observe, if set, is called after each operation of the provider.
+	Observe func(sim.Operation)
+	// Cloud, if set, is the cloud to attach; nil means the one that the playground keeps.
+	Cloud *alicloud.Cloud
+}
+
+// forbidden are the arguments by which pulumi would leave the playground.
+var forbidden = map[string]string{
+	"login":  "the playground has a backend of its own",
+	"logout": "the playground has a backend of its own",
+	"-C":     "pulumi runs in the playground",
+	"--cwd":  "pulumi runs in the playground",
+}
+
+// Run runs pulumi and waits for it. Its exit status is an *exec.ExitError.
+func Run(ctx context.Context, o Options) error {
+	for _, arg := range o.Args {
+		if reason, ok := forbidden[strings.SplitN(arg, "=", 2)[0]]; ok {
+			return fmt.Errorf("pulumi %s: is not possible here: %s (leave it out)", arg, reason)
+		}
+	}
+	cli, err := findCLI(o.CLI)
+	if err != nil {
+		return err
+	}
+	p, err := openPlayground(o.Dir)
+	if err != nil {
+		return err
+	}
+	cloud := o.Cloud
+	if cloud == nil {
+		if cloud, err = p.cloud(); err != nil {
+			return err
+		}
+	}
+	server := sim.NewServer(alicloud.Schema(), cloud)
+	var failed error
+	server.Observe = func(op sim.Operation) {
+		// After every operation, so that the playground survives what a real cloud survives.
+		failed = errors.Join(failed, p.save(cloud))
+		if o.Observe != nil {
+			o.Observe(op)
+		}
+	}
+	provider, stop, err := launch.ServeProvider(server)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	language, stop, err := launch.ServeLanguage(o.Program)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	run := func(args []string, stdout, stderr io.Writer) error {
+		c := exec.CommandContext(ctx, cli, args...)
+		c.Dir, c.Env = p.project, p.environment(provider, language)
+		c.Stdin, c.Stdout, c.Stderr = os.Stdin, stdout, stderr
+		return c.Run()
+	}
+	if p.fresh {
+		stack := o.Stack
+		if stack == "" {
+			stack = "dev"
+		}
+		var said strings.Builder
+		if err := run([]string{"stack", "init", "--non-interactive", stack}, &said, &said); err != nil {
+			return fmt.Errorf("make stack %s in the playground: %w\n%s", stack, err, said.String())
+		}
+	}
+	stdout, stderr := o.Stdout, o.Stderr
+	if stdout == nil && stderr == nil {
+		// The CLI has the terminal: an interrupt reaches it as well, and this process waits for what it does about it.
+		stdout, stderr = os.Stdout, os.Stderr
+		ctx = context.WithoutCancel(ctx)
+	}
+	return errors.Join(run(o.Args, stdout, stderr), failed)
+}
+
+func findCLI(named string) (string, error) {
+	if named == "" {
+		named = os.Getenv("POLYNAT_PULUMI_CLI")
+	}
+	if named == "" {
+		named = "pulumi"
+	}
+	path, err := exec.LookPath(named)
+	if err != nil {
+		return "", fmt.Errorf("the stock Pulumi CLI: %w (install Pulumi, or name its executable in POLYNAT_PULUMI_CLI; `polynat rehearse` needs neither)", err)
+	}
+	return filepath.Abs(path)
+}
+
+// playground is the folder in which pulumi runs.
+type playground struct {
+	root, project string
+	fresh         bool
+}
+
+// openPlayground makes the folder at its first use.
+func openPlayground(dir string) (*playground, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, err
+	}
+	root := filepath.Join(dir, ".polynat")
+	p := &playground{root: root, project: filepath.Join(root, "project")}
+	if _, err := os.Stat(p.statePath()); err == nil {
+		return p, nil
+	}
+	p.fresh = true
+	for _, d := range []string{p.project, p.statePath(), p.homePath()} {
+		if err := os.MkdirAll(d, 0o700); err != nil {
+			return nil, err
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "Pulumi*.yaml"))
+	if err != nil || !slices.Contains(files, filepath.Join(dir, "Pulumi.yaml")) {
+		return nil, errors.Join(err, os.RemoveAll(root), fmt.Errorf("%s: has no Pulumi.yaml (run this where it is)", dir))
+	}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(p.project, filepath.Base(f)), text, 0o600)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return p, nil
+}
+
+func (p *playground) statePath() string { return filepath.Join(p.root, "state") }
+func (p *playground) homePath() string  { return filepath.Join(p.root, "home") }
+func (p *playground) cloudPath() string { return filepath.Join(p.root, "cloud.json") }
+
+// cloud is the simulated cloud as the last operation left it.
+func (p *playground) cloud() (*alicloud.Cloud, error) {
+	cloud := alicloud.New(alicloud.Options{})
+	saved, err := os.ReadFile(p.cloudPath())
+	if errors.Is(err, os.ErrNotExist) {
+		return cloud, nil
+	}
+	if err == nil {
+		err = cloud.Load(saved)
+	}
+	return cloud, err
+}
+
+func (p *playground) save(cloud *alicloud.Cloud) error {
+	state, err := cloud.Save()
+	if err != nil {
+		return err
+	}
+	// Renaming is what leaves either the old or the new state when the process dies.
+	next := p.cloudPath() + ".new"
+	if err := os.WriteFile(next, state, 0o600); err != nil {
+		return err
+	}
+	return os.Rename(next, p.cloudPath())
+}
+
+// passed are the variables that pulumi may see of this environment: none that holds a credential or names a backend.
+var passed = []string{"PATH", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "COLUMNS", "LINES", "TMPDIR"}
+
+// environment is all that pulumi gets to see.
+func (p *playground) environment(provider, language int) []string {
+	var env []string
+	for _, name := range passed {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return append(env,
+		"HOME="+p.homePath(),
+		"PULUMI_HOME="+p.homePath(),
+		"PULUMI_BACKEND_URL=file://"+p.statePath(),
+		"PULUMI_CONFIG_PASSPHRASE=",
+		"PULUMI_SKIP_UPDATE_CHECK=true",
+		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
+		fmt.Sprintf("PULUMI_DEBUG_PROVIDERS=alicloud:%d", provider),
+		fmt.Sprintf("PULUMI_DEBUG_LANGUAGES=go:%d", language),
+	)
+}

@@ -1,0 +1,224 @@
+package rehearsal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"polynat/internal/migration"
+	"polynat/internal/sim"
+	"polynat/internal/sim/alicloud"
+)
+
+// export is as much of a `pulumi stack export` as seeding a cloud needs.
+type export struct {
+	Deployment struct {
+		Resources []exported `json:"resources"`
+	} `json:"deployment"`
+}
+
+type exported struct {
+	URN     string     `json:"urn"`
+	Type    string     `json:"type"`
+	ID      string     `json:"id"`
+	Custom  bool       `json:"custom"`
+	Delete  bool       `json:"delete"`
+	Inputs  sim.Object `json:"inputs"`
+	Outputs sim.Object `json:"outputs"`
+}
+
+// found is the network that the stack recorded around a migration of an existing one (migration.Snapshot).
+type found struct {
+	VPCID     string
+	RouterID  string
+	CIDRs     []netip.Prefix
+	VSwitches []struct {
+		ID, Zone, Table string
+		CIDR            netip.Prefix
+	}
+	Tables []struct {
+		ID     string
+		System bool
+		Routes []struct {
+			CIDR     netip.Prefix
+			Type, ID string
+		}
+	}
+	OldNextHop struct {
+		Type, ID  string
+		Instances []string
+		Running   bool
+		Bandwidth int
+		Addresses []netip.Addr
+	}
+	Zones []string
+}
+
+// alicloudOutputs is what the setup exported.
+type alicloudOutputs struct {
+	Stage string
+	Found *found
+}
+
+// AlicloudFromExport is the walk from where a deployed stack stands, forward to the last stage and back to the first. It
+// puts what the state names, and the network that the stack recorded, into the empty cloud.
+func AlicloudFromExport(config map[string]string, cloud *alicloud.Cloud, project, stack string, text []byte) (Setup, bool, error) {
+	block, err := readAlicloud(config)
+	if err != nil || block["migration"] == nil {
+		return Setup{}, false, err
+	}
+	var e export
+	if err := json.Unmarshal(text, &e); err != nil {
+		return Setup{}, false, fmt.Errorf("read the export: %w", err)
+	}
+	prefix := fmt.Sprintf("urn:pulumi:%s::%s::", stack, project)
+	outputs := alicloudOutputs{}
+	for _, r := range e.Deployment.Resources {
+		if !strings.HasPrefix(r.URN, prefix) {
+			return Setup{}, false, fmt.Errorf("the export is not of stack %s of project %s: %s (name its stack with --stack)", stack, project, r.URN)
+		}
+		if r.Type == "pulumi:pulumi:Stack" {
+			if err := remarshal(r.Outputs["alicloud"], &outputs); err != nil {
+				return Setup{}, false, fmt.Errorf("read the outputs of the export: %w", err)
+			}
+		}
+	}
+	stage, err := migration.ParseStage(outputs.Stage)
+	if err != nil {
+		return Setup{}, false, errors.New("the export has no stage of a migration (run `pulumi up` at stage adopt first, which changes nothing)")
+	}
+	if outputs.Found != nil {
+		if err := outputs.Found.seed(cloud); err != nil {
+			return Setup{}, false, fmt.Errorf("put the network of the export into the simulated cloud: %w", err)
+		}
+	}
+	if err := adopt(cloud, e.Deployment.Resources); err != nil {
+		return Setup{}, false, err
+	}
+	cloud.Settle()
+	world := NewAlicloudWorld(cloud)
+	world.Watch()
+	return Setup{Name: "alicloud", World: world, State: text, Moves: alicloudMoves(block["migration"], stage.Index())}, true, nil
+}
+
+func remarshal(from, to any) error {
+	text, err := json.Marshal(from)
+	if err != nil || from == nil {
+		return err
+	}
+	return json.Unmarshal(text, to)
+}
+
+// adopt puts the resources of a state into the cloud. A state lists what depends on another after it.
+func adopt(cloud *alicloud.Cloud, resources []exported) error {
+	for _, r := range resources {
+		if !r.Custom || r.Delete || !strings.HasPrefix(r.Type, "alicloud:") {
+			continue
+		}
+		inputs, outputs := plain(r.Inputs), plain(r.Outputs)
+		if err := cloud.Adopt(r.Type, r.ID, inputs, outputs); err != nil {
+			return fmt.Errorf("%s: %w", r.URN, err)
+		}
+	}
+	return automaticRoutes(cloud)
+}
+
+// plain leaves out the properties that begin with two underscores, the bridge's own bookkeeping.
+func plain(o sim.Object) sim.Object {
+	clean := sim.Object{}
+	for k, v := range o {
+		if !strings.HasPrefix(k, "__") {
+			clean[k] = v
+		}
+	}
+	return clean
+}
+
+// automaticRoutes adds what no state names: the default route that the cloud made with a NAT gateway.
+func automaticRoutes(cloud *alicloud.Cloud) error {
+	for _, v := range cloud.VPCs() {
+		gateways := cloud.NATGateways(v.ID)
+		for _, t := range cloud.RouteTables(v.ID) {
+			taken := slices.ContainsFunc(t.Entries, func(e alicloud.RouteEntry) bool { return e.CIDR.Bits() == 0 })
+			if t.Type != alicloud.System || taken || len(gateways) == 0 {
+				continue
+			}
+			e := alicloud.RouteEntry{CIDR: netip.PrefixFrom(netip.IPv4Unspecified(), 0), HopType: alicloud.HopNATGateway, HopID: gateways[0].ID, Automatic: true}
+			if err := cloud.AddRoute(t.ID, e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seed puts the recorded network into an empty cloud. Where an instance of the old gateway lies in the VPC is not
+// recorded and makes no difference here: any vSwitch will do.
+func (f *found) seed(cloud *alicloud.Cloud) error {
+	if len(f.CIDRs) == 0 || len(f.VSwitches) == 0 {
+		return errors.New("it has no CIDR or no vSwitch")
+	}
+	vpc := alicloud.VPC{ID: f.VPCID, CIDR: f.CIDRs[0], SecondaryCIDRs: f.CIDRs[1:], RouterID: f.RouterID}
+	for _, t := range f.Tables {
+		if t.System {
+			vpc.RouteTableID = t.ID
+		}
+	}
+	if _, err := cloud.AddVPC(vpc); err != nil {
+		return err
+	}
+	for _, t := range f.Tables {
+		if t.System {
+			continue
+		}
+		if _, err := cloud.AddTable(alicloud.RouteTable{ID: t.ID, VPCID: f.VPCID}); err != nil {
+			return err
+		}
+	}
+	for _, v := range f.VSwitches {
+		if _, err := cloud.AddVSwitch(alicloud.VSwitch{ID: v.ID, VPCID: f.VPCID, ZoneID: v.Zone, CIDR: v.CIDR, RouteTableID: v.Table}); err != nil {
+			return err
+		}
+	}
+	if err := f.seedOld(cloud); err != nil {
+		return err
+	}
+	for _, t := range f.Tables {
+		for _, r := range t.Routes {
+			if err := cloud.AddRoute(t.ID, alicloud.RouteEntry{CIDR: r.CIDR, HopType: alicloud.HopType(r.Type), HopID: r.ID}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// seedOld puts the old gateway there, forwarding, with its addresses.
+func (f *found) seedOld(cloud *alicloud.Cloud) error {
+	old, vswitch := f.OldNextHop, f.VSwitches[0].ID
+	if old.ID == "" || !old.Running {
+		return nil
+	}
+	for _, id := range old.Instances {
+		if _, err := cloud.AddInstance(alicloud.Instance{ID: id, VPCID: f.VPCID, VSwitchID: vswitch, Forwards: true}); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch alicloud.HopType(old.Type) {
+	case alicloud.HopNetworkInterface:
+		_, err = cloud.AddENI(alicloud.Interface{ID: old.ID, VSwitchID: vswitch, InstanceID: old.Instances[0]})
+	case alicloud.HopHAVIP:
+		_, err = cloud.AddHAVIP(alicloud.HAVIP{ID: old.ID, VSwitchID: vswitch, Instances: old.Instances})
+	}
+	for _, a := range old.Addresses {
+		if err == nil {
+			_, err = cloud.AddEIP(alicloud.EIP{Address: a.String(), Bandwidth: strconv.Itoa(old.Bandwidth), InstanceID: old.ID})
+		}
+	}
+	return err
+}

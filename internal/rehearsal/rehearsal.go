@@ -1,0 +1,287 @@
+package rehearsal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+
+	"polynat/internal/engine"
+	"polynat/internal/sim"
+)
+
+// World is a simulated cloud with traffic through it.
+type World interface {
+	// Package is the name of the cloud's provider.
+	Package() string
+	// Provider returns a provider of this world with an empty log.
+	Provider() *sim.Server
+	// Clone returns a copy with a life of its own, watched from its present state.
+	Clone() World
+	// Watch begins to judge, with the connections that work now as the established ones.
+	Watch()
+	// Losses returns what was lost since the last call, and begins anew.
+	Losses() Losses
+	// Deprive applies the deletions among ops alone and returns what is lost then.
+	Deprive(ops []sim.Operation) Losses
+}
+
+// Losses count what went wrong. The zero value is a good day.
+type Losses struct {
+	// Holes are destinations of a vSwitch or subnet without a next hop, each counted once for every change after which it
+	// was one. Lost are new connections that did not get out, Cut established ones that ended.
+	Holes, Lost, Cut int
+	// Problems say where, once each.
+	Problems []string
+}
+
+// Move is one step of a walk: what changes in the configuration before an `up`.
+type Move struct {
+	// Name of the step, such as "cover" or "back to cover".
+	Name string
+	// Configure changes the configuration; keys and values as in [engine.Options].
+	Configure func(config map[string]string) error
+	// Begins is true for the step that makes the network: there is no traffic to lose before it.
+	Begins bool
+	// Cuts is true when the step moves traffic to another address, so that established connections are cut by design.
+	Cuts bool
+}
+
+// Setup is something to rehearse.
+type Setup struct {
+	Name  string
+	World World
+	Moves []Move
+	// State is a `pulumi stack export` to begin from; nil for nothing.
+	State []byte
+}
+
+// Step is what one move did.
+type Step struct {
+	Name            string  `json:"name"`
+	Operations      int     `json:"operations"`
+	Holes           int     `json:"holes"`
+	LostConnections int     `json:"lostConnections"`
+	CutConnections  int     `json:"cutConnections"`
+	Seconds         float64 `json:"seconds"`
+	// Faults is how many failures were tried beside the step itself.
+	Faults int `json:"-"`
+	// Problems say what was lost or went wrong, and where.
+	Problems []string `json:"-"`
+}
+
+// SetupReport is the report of one setup.
+type SetupReport struct {
+	Setup string `json:"setup"`
+	OK    bool   `json:"ok"`
+	Steps []Step `json:"steps"`
+}
+
+// Report is the report of a rehearsal.
+type Report struct {
+	OK     bool          `json:"ok"`
+	Setups []SetupReport `json:"setups"`
+}
+
+// Progress hears how a rehearsal goes on. Calls do not overlap.
+type Progress interface {
+	// Step begins: the i-th of n, counted from 1, of a setup.
+	Step(setup, step string, i, n int)
+	// Operation has ended within the step.
+	Operation(sim.Operation)
+	// Fault is the k-th of n failures that are tried on the step.
+	Fault(k, n int)
+}
+
+// Options of a rehearsal.
+type Options struct {
+	// Project and Stack name the stack; Config is its configuration.
+	Project, Stack string
+	Config         map[string]string
+	// Program is the program under rehearsal.
+	Program Program
+	// Faults tries each operation of each step failing once.
+	Faults   bool
+	Progress Progress
+}
+
+// Run rehearses the setups one after the other. The error is that of a rehearsal that could not be held; what the
+// rehearsal found is in the report.
+func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
+	if o.Progress == nil {
+		o.Progress = silent{}
+	}
+	report := &Report{OK: true}
+	for _, setup := range setups {
+		w, err := newWalk(o, setup)
+		if err != nil {
+			return nil, fmt.Errorf("rehearse %s: %w", setup.Name, err)
+		}
+		r, err := w.run(ctx)
+		w.stack.Close()
+		if err != nil {
+			return nil, fmt.Errorf("rehearse %s: %w", setup.Name, err)
+		}
+		report.OK = report.OK && r.OK
+		report.Setups = append(report.Setups, *r)
+	}
+	return report, nil
+}
+
+// walk is one setup on its way.
+type walk struct {
+	options Options
+	setup   Setup
+	config  map[string]string
+	stack   *engine.Stack
+	server  *sim.Server
+}
+
+func newWalk(o Options, setup Setup) (*walk, error) {
+	w := &walk{options: o, setup: setup, config: map[string]string{}, server: setup.World.Provider()}
+	for k, v := range o.Config {
+		w.config[k] = v
+	}
+	w.server.Observe = o.Progress.Operation
+	var err error
+	w.stack, err = engine.New(engine.Options{
+		Project: o.Project, Stack: o.Stack, Config: w.config, Program: o.Program(keys(w.config)),
+		Providers: providers(setup.World, w.server),
+	})
+	if err == nil && setup.State != nil {
+		err = w.stack.Import(setup.State)
+	}
+	return w, err
+}
+
+func providers(world World, server *sim.Server) map[string]pulumirpc.ResourceProviderServer {
+	return map[string]pulumirpc.ResourceProviderServer{world.Package(): server}
+}
+
+// run makes the moves until one fails.
+func (w *walk) run(ctx context.Context) (*SetupReport, error) {
+	report := &SetupReport{Setup: w.setup.Name, OK: true}
+	for i, move := range w.setup.Moves {
+		w.options.Progress.Step(w.setup.Name, move.Name, i+1, len(w.setup.Moves))
+		step, err := w.step(ctx, move)
+		if err != nil {
+			return nil, fmt.Errorf("step %s: %w", move.Name, err)
+		}
+		report.Steps = append(report.Steps, *step)
+		if len(step.Problems) > 0 {
+			report.OK = false
+			break
+		}
+	}
+	return report, nil
+}
+
+func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
+	if err := move.Configure(w.config); err != nil {
+		return nil, err
+	}
+	for k, v := range w.config {
+		if err := w.stack.SetConfig(k, v); err != nil {
+			return nil, err
+		}
+	}
+	before, stackBefore := w.setup.World.Clone(), w.stack.Clone()
+	defer stackBefore.Close()
+	logged := len(w.server.Operations())
+
+	step := &Step{Name: move.Name}
+	began := time.Now()
+	_, err := w.stack.Up(ctx)
+	step.Seconds = time.Since(began).Seconds()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	ops := changes(w.server.Operations()[logged:])
+	step.Operations = len(ops)
+	if err != nil {
+		step.Problems = append(step.Problems, err.Error())
+	}
+	if move.Begins {
+		w.setup.World.Watch()
+		return step, nil
+	}
+	step.add(w.setup.World.Losses(), move.Cuts, "")
+	step.add(before.Clone().Deprive(ops), true, "if its creations failed or came late: ")
+	if w.options.Faults && len(step.Problems) == 0 {
+		return step, w.faults(ctx, step, move, before, stackBefore, len(ops))
+	}
+	return step, nil
+}
+
+// faults repeats the step once for each of its operations, with this one failing and the engine going on with whatever
+// it can, and then once more without a failure, which must finish the step.
+func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, n int) error {
+	for k := 1; k <= n; k++ {
+		w.options.Progress.Fault(k, n)
+		world, stack := before.Clone(), stackBefore.Clone()
+		server := world.Provider()
+		seen := 0
+		failed := ""
+		server.Fault = func(op sim.Operation) sim.Verdict {
+			if seen++; seen != k {
+				return sim.Proceed
+			}
+			failed = fmt.Sprintf("%s of %s", op.Kind, op.Name)
+			return sim.FailBefore
+		}
+		stack.SetProviders(providers(world, server))
+		stack.SetContinueOnError(true)
+		_, first := stack.Up(ctx)
+		_, second := stack.Up(ctx)
+		stack.Close()
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if first == nil && failed != "" {
+			step.Problems = append(step.Problems, "the update succeeded although the "+failed+" failed")
+		}
+		if second != nil {
+			step.Problems = append(step.Problems, "after the "+failed+" failed, the step cannot be finished: "+second.Error())
+		}
+		step.add(world.Losses(), move.Cuts, "if the "+failed+" failed: ")
+		step.Faults++
+	}
+	return nil
+}
+
+// add counts losses; what a step is meant to cut is counted and no problem.
+func (s *Step) add(l Losses, cuts bool, prefix string) {
+	s.Holes += l.Holes
+	s.LostConnections += l.Lost
+	if prefix == "" {
+		s.CutConnections += l.Cut
+	}
+	if l.Holes == 0 && l.Lost == 0 && (l.Cut == 0 || cuts) && (len(l.Problems) == 0 || cuts) {
+		return
+	}
+	for _, p := range l.Problems {
+		s.Problems = append(s.Problems, prefix+p)
+	}
+}
+
+func changes(ops []sim.Operation) []sim.Operation {
+	var changing []sim.Operation
+	for _, op := range ops {
+		if op.Kind.Changes() {
+			changing = append(changing, op)
+		}
+	}
+	return changing
+}
+
+// silent is the Progress of those who want none.
+type silent struct{}
+
+func (silent) Step(string, string, int, int) {}
+func (silent) Operation(sim.Operation)       {}
+func (silent) Fault(int, int)                {}
+
+// ErrLost is the error of a rehearsal in which something was lost.
+var ErrLost = errors.New("the rehearsal lost traffic or failed")

@@ -1,0 +1,229 @@
+// Package recorder runs Pulumi programs under mocks, records what they register, and asserts what must hold for every
+// component of polynat: see [Recording.Check].
+package recorder
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"google.golang.org/protobuf/types/known/emptypb"
+)
+
+// Project and Stack name every recorded stack.
+const (
+	Project = "polynat"
+	Stack   = "dev"
+)
+
+// Object is a registered resource.
+type Object struct {
+	Type, Name, URN, Parent, Provider, ImportID string
+	Custom, Protect                             bool
+	Aliases, IgnoreChanges, Dependencies        []string
+	DeleteBeforeReplace, RetainOnDelete         bool
+	Inputs                                      map[string]any
+}
+
+// Options of a recorded run.
+type Options struct {
+	// Config by full key.
+	Config map[string]string
+	// DryRun withholds computed outputs, as a preview does.
+	DryRun bool
+	// Last are the outputs of the stack's last update.
+	Last map[string]any
+	// Invoke answers lookups; nil refuses them.
+	Invoke func(token string, args map[string]any) (map[string]any, error)
+	// FailAt fails the n-th registration, counted from 1; 0 fails none.
+	FailAt int
+}
+
+// Recording is what a program registered.
+type Recording struct {
+	Objects []Object
+	// OutputsRegistered counts calls of RegisterResourceOutputs, the stack's own included.
+	OutputsRegistered int
+	// Invokes are the tokens of the lookups, in order.
+	Invokes []string
+}
+
+// monitor implements the mocks of the SDK.
+type monitor struct {
+	mu      sync.Mutex
+	options Options
+	made    Recording
+}
+
+// Run runs the program. The recording is never nil, so that a test can see what was registered before an error.
+func Run(program pulumi.RunFunc, o Options) (*Recording, error) {
+	m := &monitor{options: o}
+	err := pulumi.RunErr(program, pulumi.WithMocks(Project, Stack, m), func(info *pulumi.RunInfo) {
+		info.Config = o.Config
+		info.DryRun = o.DryRun
+		info.Organization = "organization"
+	})
+	slices.SortFunc(m.made.Objects, func(a, b Object) int { return strings.Compare(a.URN, b.URN) })
+	return &m.made, err
+}
+
+// NewResource implements pulumi.MockResourceMonitor.
+func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.PropertyMap, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	rpc := args.RegisterRPC
+	parentType := tokens.Type("")
+	if parent := resource.URN(rpc.GetParent()); parent != "" && parent.QualifiedType() != resource.RootStackType {
+		parentType = parent.QualifiedType()
+	}
+	o := Object{
+		Type: args.TypeToken, Name: args.Name, Parent: rpc.GetParent(), Provider: args.Provider, ImportID: rpc.GetImportId(),
+		URN:    string(urn.New(Stack, Project, parentType, tokens.Type(args.TypeToken), args.Name)),
+		Custom: args.Custom, Protect: rpc.GetProtect(), IgnoreChanges: rpc.GetIgnoreChanges(), Dependencies: rpc.GetDependencies(),
+		DeleteBeforeReplace: rpc.GetDeleteBeforeReplace(), RetainOnDelete: rpc.GetRetainOnDelete(), Inputs: args.Inputs.Mappable(),
+	}
+	for _, a := range rpc.GetAliases() {
+		o.Aliases = append(o.Aliases, a.GetUrn())
+	}
+	m.made.Objects = append(m.made.Objects, o)
+	if len(m.made.Objects) == m.options.FailAt {
+		return "", nil, fmt.Errorf("registration %d (%s) fails", m.options.FailAt, o.Name)
+	}
+	outputs := args.Inputs.Copy()
+	if !args.Custom {
+		return "", outputs, nil
+	}
+	for _, name := range []string{"routeTableId", "ipAddress", "snatTableIds", "forwardTableIds"} {
+		if _, ok := outputs[resource.PropertyKey(name)]; !ok && !m.options.DryRun {
+			outputs[resource.PropertyKey(name)] = resource.NewProperty(args.Name + "." + name)
+		}
+	}
+	if m.options.DryRun {
+		return "", outputs, nil
+	}
+	return args.Name + ".id", outputs, nil
+}
+
+// Call implements pulumi.MockResourceMonitor.
+func (m *monitor) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.made.Invokes = append(m.made.Invokes, args.Token)
+	if args.Token == "pulumi:pulumi:readStackOutputs" {
+		return resource.NewPropertyMapFromMap(map[string]any{"name": args.Args["name"].StringValue(), "outputs": m.options.Last}), nil
+	}
+	if m.options.Invoke == nil {
+		return nil, fmt.Errorf("%s: no lookup was expected", args.Token)
+	}
+	result, err := m.options.Invoke(args.Token, args.Args.Mappable())
+	return resource.NewPropertyMapFromMap(result), err
+}
+
+// RegisterResourceOutputs counts: the SDK calls it once for each component that registers its outputs, and for the stack.
+func (m *monitor) RegisterResourceOutputs() (*emptypb.Empty, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.made.OutputsRegistered++
+	return &emptypb.Empty{}, nil
+}
+
+// Named returns the objects of that type token, by name.
+func (r *Recording) Named(typ string) map[string]Object {
+	found := map[string]Object{}
+	for _, o := range r.Objects {
+		if o.Type == typ {
+			found[o.Name] = o
+		}
+	}
+	return found
+}
+
+// URNs are those of all objects, sorted.
+func (r *Recording) URNs() []string {
+	urns := make([]string, len(r.Objects))
+	for i, o := range r.Objects {
+		urns[i] = o.URN
+	}
+	return urns
+}
+
+// Check asserts what holds for every program of polynat: every custom resource is under a component and has an explicit
+// provider, no two URNs are equal, and every component has registered its outputs.
+func (r *Recording) Check(t *testing.T) {
+	t.Helper()
+	seen := map[string]bool{}
+	components := 0
+	for _, o := range r.Objects {
+		if seen[o.URN] {
+			t.Errorf("%s: is registered twice: the engine refuses duplicate URNs", o.URN)
+		}
+		seen[o.URN] = true
+		if !o.Custom {
+			components++
+			continue
+		}
+		if strings.HasPrefix(o.Type, "pulumi:providers:") {
+			continue
+		}
+		if !strings.Contains(o.Parent, "::polynat:") {
+			t.Errorf("%s: has parent %q, want a component of polynat", o.URN, o.Parent)
+		}
+		if o.Provider == "" {
+			t.Errorf("%s: has no explicit provider", o.URN)
+		}
+	}
+	if want := components + 1; r.OutputsRegistered != want {
+		t.Errorf("outputs were registered %d times, want %d: once for each of %d components, and for the stack", r.OutputsRegistered, want, components)
+	}
+}
+
+// SameGraph asserts that two runs registered the same objects with the same inputs.
+func SameGraph(t *testing.T, want, got *Recording) {
+	t.Helper()
+	if diff := cmp.Diff(want.Objects, got.Objects); diff != "" {
+		t.Errorf("the graph differs (-want +got):\n%s", diff)
+	}
+}
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// Golden holds the URNs against testdata/<name>.golden beside the test. -update rewrites it.
+func (r *Recording) Golden(t *testing.T, name string) {
+	t.Helper()
+	GoldenText(t, name, strings.Join(r.URNs(), "\n")+"\n", "a URN that goes is a resource deleted in every stack, one that comes is created (a rename needs an alias)")
+}
+
+// GoldenText holds text against testdata/<name>.golden beside the test; why is what a difference means.
+func GoldenText(t *testing.T, name, text, why string) {
+	t.Helper()
+	path := filepath.Join("testdata", name+".golden")
+	if *update {
+		if err := os.MkdirAll("testdata", 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (run the test with -update to write it)", err)
+	}
+	if diff := cmp.Diff(string(want), text); diff != "" {
+		t.Errorf("%s differs: %s; -update rewrites it (-want +got):\n%s", path, why, diff)
+	}
+}
+
+// Keys are the keys of a configuration, sorted.
+func Keys(config map[string]string) []string { return slices.Sorted(maps.Keys(config)) }
