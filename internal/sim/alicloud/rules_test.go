@@ -218,7 +218,9 @@ func TestTheAPIRefusesWhatTheCloudRefuses(t *testing.T) {
 				return bind()
 			}},
 		"releasing a bound address": {code: alicloud.CodeEIPStatus,
-			call: func(_ *testing.T, n *network, _ alicloud.NATGateway, eip alicloud.EIP, _ string) error { return n.ReleaseEIP(eip.ID) }},
+			call: func(_ *testing.T, n *network, _ alicloud.NATGateway, eip alicloud.EIP, _ string) error {
+				return n.ReleaseEIP(eip.ID)
+			}},
 		"releasing a protected address": {code: alicloud.CodeDeletionProtection,
 			call: func(t *testing.T, n *network, _ alicloud.NATGateway, _ alicloud.EIP, _ string) error {
 				id, err := n.AllocateEIP(alicloud.EIP{DeletionProtection: true})
@@ -227,8 +229,7 @@ func TestTheAPIRefusesWhatTheCloudRefuses(t *testing.T) {
 			}},
 		"releasing an address in a bandwidth package": {code: alicloud.CodeBandwidthLeft,
 			call: func(t *testing.T, n *network, _ alicloud.NATGateway, _ alicloud.EIP, _ string) error {
-				id, pkg := inPackage(t, n, alicloud.BandwidthPackage{})
-				_ = pkg
+				id, _ := inPackage(t, n, alicloud.BandwidthPackage{})
 				return n.ReleaseEIP(id)
 			}},
 		"deleting a bandwidth package with addresses": {code: alicloud.CodeDependency,
@@ -269,7 +270,9 @@ func TestTheAPIRefusesWhatTheCloudRefuses(t *testing.T) {
 				return n.DeleteVSwitch(n.switches[0])
 			}},
 		"deleting a VPC in use": {code: alicloud.CodeDependency,
-			call: func(_ *testing.T, n *network, _ alicloud.NATGateway, _ alicloud.EIP, _ string) error { return n.DeleteVPC(n.vpc) }},
+			call: func(_ *testing.T, n *network, _ alicloud.NATGateway, _ alicloud.EIP, _ string) error {
+				return n.DeleteVPC(n.vpc)
+			}},
 		"deleting a route table in use": {code: alicloud.CodeDependency,
 			call: func(_ *testing.T, n *network, _ alicloud.NATGateway, _ alicloud.EIP, _ string) error {
 				return n.DeleteRouteTable(n.custom)
