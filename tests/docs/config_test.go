@@ -85,6 +85,19 @@ func TestChangingTheStageLeavesTheRestOfTheDevFileAsItIs(t *testing.T) {
 var commented = regexp.MustCompile(`(?m)^( *)#(\S|  +\S)`)
 
 func TestTheDevFileIsTheReferenceOfEveryKey(t *testing.T) {
+	checked := walkDevFile(t)
+	for name, s := range checked.structs {
+		for _, f := range s {
+			if _, ok := checked.documented[name+"."+f.key]; !ok && f.key != "" {
+				t.Errorf("Pulumi.dev.yaml: key %q of %s is not there, live or commented", f.key, name)
+			}
+		}
+	}
+}
+
+// walkDevFile holds the file, with every key uncommented, to the types that the program decodes it into.
+func walkDevFile(t *testing.T) *reference {
+	t.Helper()
 	var file struct {
 		Config map[string]yaml.Node
 	}
@@ -98,23 +111,21 @@ func TestTheDevFileIsTheReferenceOfEveryKey(t *testing.T) {
 		}
 	}
 	block := file.Config[stacks.Namespace+":alicloud"]
-	checked := reference{T: t, structs: parseStructs(t, "stacks"), documented: map[string]bool{}}
-	checked.walk("alicloud", &block, ast.NewIdent("alicloudConfig"))
-	for name, s := range checked.structs {
-		for _, f := range s {
-			if f.key != "" && !checked.documented[name+"."+f.key] {
-				t.Errorf("Pulumi.dev.yaml: key %q of %s is not there, live or commented", f.key, name)
-			}
-		}
-	}
+	r := &reference{T: t, structs: parseStructs(t, "stacks"), documented: map[string]comment{}}
+	r.walk("alicloud", &block, ast.NewIdent("alicloudConfig"))
+	return r
 }
 
 // reference walks a block along the type that the program decodes it into.
 type reference struct {
 	*testing.T
-	structs    map[string][]field
-	documented map[string]bool
+	structs map[string][]field
+	// documented holds what is said at the first occurrence of a key, by "struct.key".
+	documented map[string]comment
 }
+
+// comment is what stands behind a key: type, default or "required".
+type comment struct{ typ, preset string }
 
 var kinds = map[yaml.Kind]string{yaml.ScalarNode: "scalar", yaml.SequenceNode: "list", yaml.MappingNode: "block"}
 
@@ -152,23 +163,26 @@ func (r *reference) block(path string, node *yaml.Node, name string, fields []fi
 			r.Errorf("Pulumi.dev.yaml:%d: %s.%s is not a key of the program", key.Line, path, key.Value)
 			continue
 		}
-		if id := name + "." + key.Value; !r.documented[id] {
-			r.documented[id] = true
-			r.explained(path, key, value, fields[f])
+		if id := name + "." + key.Value; r.documented[id] == (comment{}) {
+			r.documented[id] = r.comment(path, key, value, fields[f])
 		}
 		r.walk(path+"."+key.Value, value, fields[f].typ)
 	}
 }
 
-// explained wants the first occurrence of a key to say its type, and its default or that it is required.
-func (r *reference) explained(path string, key, value *yaml.Node, f field) {
+// comment reads what the first occurrence of a key says: its type, and its default or that it is required.
+func (r *reference) comment(path string, key, value *yaml.Node, f field) comment {
+	want := typeName(f.typ, r.structs)
 	if path == "alicloud" {
-		return // the two blocks have a sentence each
+		return comment{typ: want} // the two blocks have a sentence each
 	}
 	said := strings.Join([]string{key.HeadComment, key.LineComment, value.LineComment}, "\n")
-	if !regexp.MustCompile(`(?m)^# ` + typeName(f.typ, r.structs) + `, (required|default)`).MatchString(said) {
-		r.Errorf("Pulumi.dev.yaml:%d: %s.%s: the comment %q does not begin with %q and \"required\" or \"default\"", key.Line, path, key.Value, said, typeName(f.typ, r.structs)+", ")
+	m := regexp.MustCompile(`(?m)^# (text|number|true or false|list|blocks?), (?:default (.+?)|(required.*?))(?:[:;] .*)?$`).FindStringSubmatch(said)
+	if m == nil || m[1] != want {
+		r.Errorf("Pulumi.dev.yaml:%d: %s.%s: the comment %q does not begin with %q and \"required\" or \"default …\"", key.Line, path, key.Value, said, want+", ")
+		return comment{typ: want}
 	}
+	return comment{m[1], m[2] + strings.Replace(m[3], "required", "**required**", 1)}
 }
 
 // field is a field of a struct: its key in the configuration, or its output name, if it has one.
@@ -196,9 +210,10 @@ func parseStructs(t *testing.T, dir string) map[string][]field {
 				if f.Tag != nil {
 					tag = reflect.StructTag(strings.Trim(f.Tag.Value, "`"))
 				}
+				doc := strings.Join(strings.Fields(f.Doc.Text()), " ")
 				for _, name := range f.Names {
-					doc := strings.Join(strings.Fields(f.Doc.Text()), " ")
 					structs[spec.Name.Name] = append(structs[spec.Name.Name], field{name.Name, tag.Get("config") + tag.Get("pulumi"), doc, f.Type})
+					doc = "as " + name.Name
 				}
 			}
 			return true
