@@ -19,6 +19,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/common/diag"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/config"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
+	"github.com/pulumi/pulumi/sdk/v3/go/common/util/result"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -100,18 +101,19 @@ type Step struct {
 type Error struct {
 	// Op is "up", "preview", "refresh" or "destroy".
 	Op string
-	// Errors are the messages of severity error, without colour.
+	// Errors are the messages of severity error, without colour: of the program, the providers and the engine. A message
+	// alone does not make a run fail: a program may log an error and go on. Empty after a crash: a dead process reports
+	// nothing.
 	Errors []string
 	// Err is what ended the run: [ErrCrashed], the context's error, or the engine's error.
 	Err error
 }
 
-// Error joins the messages. The engine's own error is left out where it says no more than that the run failed.
+// Error joins the messages. What ended the run is left out where it only repeats them.
 func (e *Error) Error() string {
-	messages := slices.Clone(e.Errors)
-	err := e.Err.Error()
-	if !slices.ContainsFunc(messages, func(m string) bool { return strings.Contains(m, err) }) {
-		messages = append(messages, err)
+	messages := e.Errors
+	if len(messages) == 0 || !result.IsBail(e.Err) { // an engine that bails out has said why
+		messages = append(slices.Clone(messages), e.Err.Error())
 	}
 	return e.Op + ": " + strings.Join(messages, "\n")
 }
@@ -345,33 +347,30 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 			PluginManager:   noPlugins{},
 		},
 		options, dryRun)
-	result := listener.result()
-	result.Duration = time.Since(began)
+	done, reported := listener.wait()
+	done.Duration = time.Since(began)
 	for op, n := range changes {
 		if n > 0 {
-			result.Changes[string(op)] = n
+			done.Changes[string(op)] = n
 		}
 	}
 
 	state, recordErr := r.journal.finish(context.WithoutCancel(ctx))
-	if !dryRun {
-		if recordErr != nil {
-			return result, &Error{Op: name, Errors: listener.errors, Err: errors.Join(err, recordErr)}
-		}
+	if !dryRun && recordErr == nil {
 		s.mu.Lock()
 		s.state = state
 		s.mu.Unlock()
 	}
 	switch {
+	case recordErr != nil:
+		err = recordErr
 	case r.crashed():
-		err = ErrCrashed
+		err, reported = ErrCrashed, nil
 	case err != nil && ctx.Err() != nil:
 		err = ctx.Err()
-	case err == nil && len(listener.errors) > 0:
-		err = errors.New("the engine reported errors")
 	}
 	if err != nil {
-		return result, &Error{Op: name, Errors: listener.errors, Err: err}
+		return done, &Error{Op: name, Errors: reported, Err: err}
 	}
-	return result, nil
+	return done, nil
 }

@@ -84,8 +84,8 @@ func TestAnErrorOfTheProgramStopsEverything(t *testing.T) {
 	if !errors.As(err, &failed) || failed.Op != "up" {
 		t.Errorf("got %#v, want an *engine.Error of up", err)
 	}
-	if !strings.Contains(err.Error(), "stage 9: not a stage (use 0 to 7)") {
-		t.Errorf("the error does not say why: %v", err)
+	if got, want := err.Error(), "up: stage 9: not a stage (use 0 to 7)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 	if got := y.happened(); got != "" {
 		t.Errorf("operations: %s, want none", got)
@@ -134,7 +134,7 @@ func TestAnInvalidInputFailsTheUpdateWithItsReason(t *testing.T) {
 		_, err := newThing(ctx, "a", pulumi.Map{"colour": pulumi.String("red")})
 		return err
 	})
-	if err := y.fail(t, nil); !strings.Contains(err.Error(), `colour: "red": not a property of toy:index:Thing`) {
+	if err := y.fail(t, nil); !strings.Contains(err.Error(), `"red": not a property of toy:index:Thing`) {
 		t.Errorf("got %v, want the reason", err)
 	}
 }
@@ -431,12 +431,28 @@ func TestAFailedCreationIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestAnObjectThatWasMadeAndIsNotRightIsRecordedAndUpdated(t *testing.T) {
+	t.Parallel()
+	y := newToy(t, func(ctx *pulumi.Context) error {
+		_, err := newThing(ctx, "a", pulumi.Map{"kind": pulumi.String("sluggish")})
+		return err
+	})
+	if err := y.fail(t, nil); !strings.Contains(err.Error(), "never available") || y.names() != "a" {
+		t.Errorf("error %v, state %s: want the reason and a", err, y.names())
+	}
+	y.happened()
+	y.up(t, nil)
+	if got, want := y.happened(), "update a"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestAfterACrashInACreationTheStateHoldsThePendingOperationAndNoResource(t *testing.T) {
 	t.Parallel()
 	y := newToy(t, chain("a", "b", "c"))
 	y.server.Fault = once(sim.Create, "b", sim.Crash)
-	if err := y.fail(t, nil); !errors.Is(err, engine.ErrCrashed) {
-		t.Errorf("got %v, want ErrCrashed", err)
+	if err := y.fail(t, nil); !errors.Is(err, engine.ErrCrashed) || err.Error() != "up: the process died" {
+		t.Errorf("got %v, want ErrCrashed alone", err)
 	}
 	if got := y.names(); got != "a" {
 		t.Errorf("state: %s, want a", got)
@@ -455,6 +471,14 @@ func TestAfterACrashInACreationTheStateHoldsThePendingOperationAndNoResource(t *
 	}
 	if got := y.names(); got != "a b c" {
 		t.Errorf("state: %s, want a b c", got)
+	}
+	if diff := cmp.Diff(want, y.Pending()); diff != "" {
+		t.Errorf("pending after the next update (-want +got):\n%s", diff)
+	}
+	y.ClearPendingCreates()
+	result = y.up(t, nil)
+	if len(y.Pending()) != 0 || len(result.Diagnostics) != 0 {
+		t.Errorf("pending %v, diagnostics %v after clearing: want neither", y.Pending(), result.Diagnostics)
 	}
 }
 
@@ -691,6 +715,15 @@ func TestEventsTellWhatBeginsEndsAndFails(t *testing.T) {
 		if !strings.Contains(all, want) {
 			t.Errorf("no event %q in:\n%s", want, all)
 		}
+	}
+}
+
+func TestAProgramMayLogAnErrorAndGoOn(t *testing.T) {
+	t.Parallel()
+	y := newToy(t, func(ctx *pulumi.Context) error { return ctx.Log.Error("the old gateway is slow", nil) })
+	result := y.up(t, nil)
+	if diff := cmp.Diff([]string{"error: the old gateway is slow"}, result.Diagnostics); diff != "" {
+		t.Errorf("diagnostics (-want +got):\n%s", diff)
 	}
 }
 

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
 	pulumiengine "github.com/pulumi/pulumi/pkg/v3/engine"
@@ -65,10 +66,10 @@ func listen(report func(Event)) *listener {
 	return l
 }
 
-// result waits for the last event.
-func (l *listener) result() *Result {
+// wait waits for the last event and returns what was collected: the result and the messages of severity error.
+func (l *listener) wait() (*Result, []string) {
 	<-l.done
-	return &l.collected
+	return &l.collected, l.errors
 }
 
 func (l *listener) hear(e pulumiengine.Event) {
@@ -82,7 +83,7 @@ func (l *listener) hear(e pulumiengine.Event) {
 	case pulumiengine.ResourceOutputsEventPayload:
 		l.step(EventDone, p.Metadata)
 		// A refresh begins with "refresh" and says at its end what became of the resource.
-		if started := p.Metadata.Op; started == deploy.OpUpdate || started == deploy.OpDelete {
+		if p.Metadata.Op == deploy.OpUpdate || p.Metadata.Op == deploy.OpDelete {
 			l.collectOnce(p.Metadata)
 		}
 	case pulumiengine.ResourceOperationFailedPayload:
@@ -116,14 +117,21 @@ func (l *listener) collectOnce(m pulumiengine.StepEventMetadata) {
 	l.collect(m)
 }
 
+// What the engine adds to the errors of others (resource/deploy of pkg/v3): messages that say no more than that there were
+// some (deployment_executor.go), and words before a program's error (program_source.go).
+var (
+	summaries = []string{"update failed", "update canceled", "preview failed", "preview canceled"}
+	unhandled = "an unhandled error occurred: "
+)
+
 func (l *listener) message(p pulumiengine.DiagEventPayload) {
 	if p.Severity == diag.Debug || p.Ephemeral {
 		return
 	}
 	text := strings.TrimSpace(colors.Never.Colorize(p.Message))
 	l.collected.Diagnostics = append(l.collected.Diagnostics, strings.TrimSpace(colors.Never.Colorize(p.Prefix))+" "+text)
-	if p.Severity == diag.Error {
-		l.errors = append(l.errors, text)
+	if p.Severity == diag.Error && !slices.Contains(summaries, text) {
+		l.errors = append(l.errors, strings.TrimPrefix(text, unhandled))
 	}
 	if l.report != nil {
 		e := Event{Kind: EventDiag, Op: string(p.Severity), URN: string(p.URN), Message: text}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/pkg/v3/resource/deploy"
@@ -153,6 +154,19 @@ func (s *Stack) Pending() []string {
 		ops = append(ops, fmt.Sprintf("%s %s", op.Type, op.Resource.URN))
 	}
 	return ops
+}
+
+// ClearPendingCreates forgets creations that were under way when the process died, as `pulumi refresh
+// --clear-pending-creates` does. No run forgets them by itself, because only the user can know whether the object exists.
+func (s *Stack) ClearPendingCreates() {
+	s.running.Lock()
+	defer s.running.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	cleared := *s.state
+	cleared.PendingOperations = slices.DeleteFunc(slices.Clone(cleared.PendingOperations),
+		func(op apitype.OperationV2) bool { return op.Type == apitype.OperationTypeCreating })
+	s.state = &cleared
 }
 
 // Outputs returns what the program exported in the last run that got so far, as plain Go values: string, bool, float64,

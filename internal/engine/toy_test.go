@@ -55,6 +55,9 @@ func (c *toyCloud) Create(_ context.Context, r sim.Request) (string, sim.Object,
 	c.next++
 	id := fmt.Sprintf("t-%d", c.next)
 	c.things[id] = r.Inputs
+	if r.Inputs["kind"] == "sluggish" {
+		return id, sim.Object{"address": "addr-" + id}, errors.New("made, but never available")
+	}
 	return id, sim.Object{"address": "addr-" + id}, nil
 }
 

@@ -10,13 +10,12 @@ import (
 	"strings"
 )
 
-// failure is one reason why inputs are refused.
+// failure is one reason why inputs are refused. The reason begins with the offending value; the property's path stands
+// before it wherever it is shown.
 type failure struct {
 	property string
 	reason   string
 }
-
-func (f failure) String() string { return f.property + ": " + f.reason }
 
 // checkResource returns the inputs that the resource will have (defaults and the automatic name filled in, absent
 // properties dropped) and every reason to refuse them. olds are the inputs of the last deployment, nil at the first one.

@@ -38,6 +38,9 @@ type Request struct {
 type Cloud interface {
 	// Create makes an object and returns its id and its outputs. Inputs that the outputs do not mention are added to
 	// them by the Server, as a provider that keeps its state does.
+	//
+	// An id together with an error says that the object was made and is not what it should be, such as one that never
+	// became available: the engine records it, fails, and updates it in the next run.
 	Create(ctx context.Context, r Request) (id string, outputs Object, err error)
 	// Read returns the object of that type and id as it is now: its inputs (what a program would have to write to get
 	// it, which is what an import compares with) and its outputs. ok is false when there is no such object; an error

@@ -311,7 +311,7 @@ func (s *Server) Invoke(ctx context.Context, req *pulumirpc.InvokeRequest) (*pul
 func wireFailures(failures []failure) []*pulumirpc.CheckFailure {
 	wire := make([]*pulumirpc.CheckFailure, len(failures))
 	for i, f := range failures {
-		wire[i] = &pulumirpc.CheckFailure{Property: f.property, Reason: f.String()}
+		wire[i] = &pulumirpc.CheckFailure{Property: f.property, Reason: f.reason}
 	}
 	return wire
 }
