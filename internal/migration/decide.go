@@ -78,7 +78,7 @@ func affected(ps *problems, spec *Spec, survey *Survey, record *Record) []string
 func sources(ps *problems, s *scope, survey *Survey, record *Record) []Source {
 	var found []Source
 	covered := func(v VSwitch) bool {
-		return slices.ContainsFunc(s.spec.Sources, func(p netip.Prefix) bool { return p.Bits() <= v.CIDR.Bits() && p.Contains(v.CIDR.Addr()) })
+		return slices.ContainsFunc(s.spec.Sources, func(p netip.Prefix) bool { return Source{CIDR: p}.contains(v) })
 	}
 	listed := s.spec.VSwitches
 	for _, v := range survey.VSwitches {

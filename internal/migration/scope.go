@@ -22,6 +22,14 @@ func (s Source) String() string {
 	return s.CIDR.String()
 }
 
+// contains tells whether the source covers every host of the vSwitch.
+func (s Source) contains(v VSwitch) bool {
+	if s.VSwitch != "" {
+		return s.VSwitch == v.ID
+	}
+	return s.CIDR.Bits() <= v.CIDR.Bits() && s.CIDR.Contains(v.CIDR.Addr())
+}
+
 // scope is what a migration is about: the spec, the tables it moves and the sources it translates. It does not change from
 // the survey at the start of an `up` to the one before its deletions.
 type scope struct {
@@ -159,6 +167,11 @@ func (s *scope) unmetSNAT(ps *problems, survey *Survey) {
 			ps.add("snat."+source.String(), e.ID, "is not Available yet", "run `pulumi up` again in a moment")
 		case !slices.Equal(e.IPs, ips):
 			ps.add("snat."+source.String(), fmt.Sprint(e.IPs), fmt.Sprintf("must use exactly the addresses %v", ips), "go back to stage address before you change addresses")
+		}
+	}
+	for _, v := range survey.VSwitches {
+		if slices.Contains(s.tables, v.Table) && !slices.ContainsFunc(s.sources, func(source Source) bool { return source.contains(v) }) {
+			ps.add("snat."+v.ID, v.CIDR.String(), "appeared since the update began and has no SNAT entry", "run `pulumi up` again")
 		}
 	}
 	for _, key := range sortedKeys(s.spec.Forwards) {

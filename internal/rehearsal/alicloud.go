@@ -140,7 +140,10 @@ func alicloudMoves(block any, from int) []Move {
 				if b["migration"] == nil {
 					b["migration"] = block
 				}
-				b["migration"].(map[string]any)["stage"] = string(stage)
+				m := b["migration"].(map[string]any)
+				m["stage"] = string(stage)
+				// The simulated cloud changes when it is told to, so a gate that is shut stays shut: waiting would only hold up.
+				m["gateTimeoutSeconds"] = 0
 			})
 		}})
 	}

@@ -71,9 +71,15 @@ func (a *Args) Check(ctx *pulumi.Context) error {
 	if d.plan, err = migration.Decide(spec, d.survey, a.Record.internal()); err != nil {
 		return err
 	}
+	if amend != nil {
+		amend(d.plan)
+	}
 	a.decided = d
 	return nil
 }
+
+// amend is a test's way to plant a fault in the plan, to see the rehearsal catch it; nil outside tests.
+var amend func(*migration.Plan)
 
 // Refusal is the error of [Args.Check] when the stage may not be entered: every problem at once.
 type Refusal = migration.Refusal

@@ -1,0 +1,57 @@
+package migration_test
+
+import (
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/alicloud/migration"
+)
+
+// A program of your own, with the stage as the key "stage" of its configuration. It exports what the next update has to
+// know, and reads it back from there.
+func Example() {
+	pulumi.Run(func(ctx *pulumi.Context) error {
+		stage, _ := ctx.GetConfig(ctx.Project() + ":stage")
+		provider, err := alicloud.NewProvider(ctx, "alicloud", &alicloud.ProviderArgs{Region: pulumi.String("cn-hangzhou")})
+		if err != nil {
+			return err
+		}
+		record, err := lastRecord(ctx)
+		if err != nil {
+			return err
+		}
+		m, err := migration.New(ctx, "egress", &migration.Args{
+			Stage:      stage,
+			Record:     record,
+			VPCID:      "vpc-bp15zckdt37pq72zvw3d1",
+			OldNextHop: migration.OldNextHop{Type: "Instance", ID: "i-bp67acfmxazb4ph3aa1b"},
+			NATGateway: migration.NATGateway{Name: "egress", VSwitch: "vsw-bp1nhbnpv2blyz8dl5ugu"},
+			Addresses:  map[string]migration.Address{"main": {Bandwidth: 100}},
+			Provider:   provider,
+		})
+		if err != nil {
+			return err
+		}
+		ctx.Export("stage", m.Stage)
+		ctx.Export("tables", m.Tables)
+		ctx.Export("vswitches", m.VSwitches)
+		return nil
+	})
+}
+
+// lastRecord is what the last update of this very stack exported; nil before the first.
+func lastRecord(ctx *pulumi.Context) (*migration.Record, error) {
+	var last struct {
+		Outputs struct {
+			Stage     string   `pulumi:"stage"`
+			Tables    []string `pulumi:"tables"`
+			VSwitches []string `pulumi:"vswitches"`
+		} `pulumi:"outputs"`
+	}
+	stack := ctx.Organization() + "/" + ctx.Project() + "/" + ctx.Stack()
+	err := ctx.Invoke("pulumi:pulumi:readStackOutputs", map[string]any{"name": stack}, &last)
+	if err != nil || last.Outputs.Stage == "" {
+		return nil, err
+	}
+	return &migration.Record{Stage: last.Outputs.Stage, Tables: last.Outputs.Tables, VSwitches: last.Outputs.VSwitches}, nil
+}
