@@ -45,7 +45,7 @@ const (
 	defaultEIPBandwidth = "5" // Mbit/s
 )
 
-// Options choose between behaviours of the cloud that are not known, and set
+// Options choose between behaviors of the cloud that are not known, and set
 // the scene. The zero value is the default.
 type Options struct {
 	AutomaticRoute       AutomaticRoute

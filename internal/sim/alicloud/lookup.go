@@ -98,7 +98,7 @@ func (l lookup) filter(elements []sim.Object, args sim.Object) ([]sim.Object, er
 		case arg == "tags":
 			keep = func(e sim.Object) bool { return tagged(e, want) }
 		case arg == "nameRegex":
-			re, err := regexp.Compile(want.(string))
+			re, err := regexp.Compile(text(args, arg))
 			if err != nil {
 				return nil, fmt.Errorf("nameRegex: %w", err)
 			}
@@ -293,7 +293,7 @@ var lookups = map[string]lookup{
 			}
 			var out []sim.Object
 			for _, e := range list(c.state.SNATEntries, func(e *SNATEntry) bool { return e.TableID == table }) {
-				o, _ := kinds["alicloud:vpc/snatEntry:SnatEntry"].outputs(c, table+":"+e.ID)
+				o, _ := snatEntryKind.outputs(c, table+":"+e.ID)
 				o["id"] = table + ":" + e.ID
 				delete(o, "snatTableId")
 				out = append(out, o)
@@ -315,7 +315,7 @@ var lookups = map[string]lookup{
 			}
 			var out []sim.Object
 			for _, e := range list(c.state.ForwardEntries, func(e *ForwardEntry) bool { return e.TableID == table }) {
-				o, _ := kinds["alicloud:vpc/forwardEntry:ForwardEntry"].outputs(c, table+":"+e.ID)
+				o, _ := forwardEntryKind.outputs(c, table+":"+e.ID)
 				o["id"] = table + ":" + e.ID
 				delete(o, "forwardTableId")
 				out = append(out, o)

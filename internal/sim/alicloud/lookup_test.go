@@ -65,7 +65,7 @@ func TestLookupsAnswerInTheShapeOfTheSDK(t *testing.T) {
 			continue
 		}
 		fields := alicloud.Schema().Types[element]
-		e := elements[0].(sim.Object)
+		e, _ := elements[0].(sim.Object)
 		for name, p := range fields {
 			v, ok := e[name]
 			if !ok {
@@ -128,6 +128,16 @@ func TestLookupsFilter(t *testing.T) {
 		got, _ := invoke(t, n.Cloud, test.token, test.args)[test.list].([]any)
 		if len(got) != test.want {
 			t.Errorf("%s %v: %d elements, want %d: %v", test.token, test.args, len(got), test.want, got)
+		}
+	}
+}
+
+func TestLookupsKnowTheTagsThatAProgramGave(t *testing.T) {
+	s := everything(t, alicloud.New(alicloud.Options{}))
+	for tags, want := range map[string]int{"net": 1, "other": 0} {
+		got, _ := invoke(t, s.cloud, "alicloud:vpc/getNetworks:getNetworks", sim.Object{"tags": sim.Object{"team": tags}})["vpcs"].([]any)
+		if len(got) != want {
+			t.Errorf("team %s: %d VPCs, want %d", tags, len(got), want)
 		}
 	}
 }

@@ -236,23 +236,8 @@ func (c *Cloud) admitSNAT(e *SNATEntry) error {
 	case (e.VSwitchID != "") == e.CIDR.IsValid():
 		return fail(CodeInvalid, "SNAT source: give either a vSwitch or a CIDR block")
 	}
-	if e.VSwitchID != "" {
-		s, err := get(c.state.VSwitches, "vSwitch", e.VSwitchID)
-		if err != nil {
-			return err
-		}
-		if s.VPCID != g.VPCID {
-			return fail(CodeInvalid, "SNAT source: vSwitch %s is not in %s", s.ID, g.VPCID)
-		}
-		e.CIDR = s.CIDR
-	}
-	if e.CIDR != e.CIDR.Masked() {
-		return fail(CodeInvalid, "SNAT source: %s: has host bits (write %s)", e.CIDR, e.CIDR.Masked())
-	}
-	for _, h := range c.state.HAVIPs {
-		if s, ok := c.state.VSwitches[h.VSwitchID]; ok && h.VPCID == g.VPCID && within(e.CIDR, s.CIDR) {
-			return fail(CodeHAVIPInVSwitch, "SNAT source: %s: HAVIP %s is in vSwitch %s, which therefore takes no SNAT entry", e.CIDR, h.ID, s.ID)
-		}
+	if err := c.admitSource(g, e); err != nil {
+		return err
 	}
 	n := 0
 	for _, other := range c.state.SNATEntries {
@@ -276,6 +261,30 @@ func (c *Cloud) admitSNAT(e *SNATEntry) error {
 	for _, ip := range e.IPs {
 		if err := c.addressOf(g, ip); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// admitSource checks the source of an entry, and fills in the block of a
+// vSwitch.
+func (c *Cloud) admitSource(g *NATGateway, e *SNATEntry) error {
+	if e.VSwitchID != "" {
+		s, err := get(c.state.VSwitches, "vSwitch", e.VSwitchID)
+		if err != nil {
+			return err
+		}
+		if s.VPCID != g.VPCID {
+			return fail(CodeInvalid, "SNAT source: vSwitch %s is not in %s", s.ID, g.VPCID)
+		}
+		e.CIDR = s.CIDR
+	}
+	if e.CIDR != e.CIDR.Masked() {
+		return fail(CodeInvalid, "SNAT source: %s: has host bits (write %s)", e.CIDR, e.CIDR.Masked())
+	}
+	for _, h := range c.state.HAVIPs {
+		if s, ok := c.state.VSwitches[h.VSwitchID]; ok && h.VPCID == g.VPCID && within(e.CIDR, s.CIDR) {
+			return fail(CodeHAVIPInVSwitch, "SNAT source: %s: HAVIP %s is in vSwitch %s, which therefore takes no SNAT entry", e.CIDR, h.ID, s.ID)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"math/rand"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -287,25 +288,51 @@ func TestParallelRouteTasksConflictAndAllGetDone(t *testing.T) {
 	}
 }
 
+// pair makes two routes at once, one for each call, and removes them again.
+func pair(t *testing.T, n *network, create func(netip.Prefix) error) []error {
+	t.Helper()
+	var wg sync.WaitGroup
+	errs := make([]error, 2)
+	for i := range errs {
+		wg.Go(func() { errs[i] = create(route.Blocks()[i]) })
+	}
+	wg.Wait()
+	for i, err := range errs {
+		if err == nil {
+			n.ok(t, n.DeleteRouteEntry(n.system, route.Blocks()[i], n.gateway))
+		}
+	}
+	return errs
+}
+
 func TestARouteTaskIsRefusedWhileAnotherIsUnderWay(t *testing.T) {
 	n := newNetwork(t, alicloud.Options{Rand: rand.New(rand.NewSource(1))})
-	// Keep trying to delete a route in parallel until the API has refused once.
-	for range 1000 {
-		var wg sync.WaitGroup
-		refused := make([]error, 2)
-		for i := range refused {
-			wg.Go(func() {
-				p := route.Blocks()[i]
-				refused[i] = n.CreateRouteEntry(n.system, alicloud.RouteEntry{CIDR: p, HopID: n.gateway})
-			})
-		}
-		wg.Wait()
-		for i, err := range refused {
+	for range 10000 {
+		for _, err := range pair(t, n, func(p netip.Prefix) error {
+			return n.CreateRouteEntry(n.system, alicloud.RouteEntry{CIDR: p, HopID: n.gateway})
+		}) {
 			if alicloud.IsCode(err, alicloud.CodeTaskConflict) {
 				return
 			}
 			n.ok(t, err)
-			n.ok(t, n.DeleteRouteEntry(n.system, route.Blocks()[i], n.gateway))
+		}
+	}
+	t.Error("two tasks never met")
+}
+
+func TestTheProviderTriesAgainWhenTheOtherTaskIsDone(t *testing.T) {
+	n := newNetwork(t, alicloud.Options{Rand: rand.New(rand.NewSource(1))})
+	for range 10000 {
+		for _, err := range pair(t, n, func(p netip.Prefix) error {
+			_, _, err := n.Create(background, sim.Request{Type: typeRoute, Inputs: sim.Object{
+				"routeTableId": n.system, "destinationCidrblock": p.String(), "nexthopType": "Instance", "nexthopId": n.gateway,
+			}})
+			return err
+		}) {
+			n.ok(t, err)
+		}
+		if n.Conflicts() > 0 {
+			return
 		}
 	}
 	t.Error("two tasks never met")

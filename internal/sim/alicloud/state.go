@@ -40,7 +40,7 @@ const (
 // HopType is the kind of a route's next hop, in the spelling of the API.
 type HopType string
 
-// Next hops whose behaviour is simulated. Any other type is a foreign hop: it
+// Next hops whose behavior is simulated. Any other type is a foreign hop: it
 // exists when it was seeded (see [Cloud.AddRoute]) and then always works.
 const (
 	HopLocal            HopType = "local" // system entries: delivered inside the VPC, or to a cloud service
