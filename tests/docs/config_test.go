@@ -120,7 +120,7 @@ func walkDevFile(t *testing.T) *reference {
 type reference struct {
 	*testing.T
 	structs map[string][]field
-	// documented holds what is said at the first occurrence of a key, by "struct.key".
+	// documented holds what is said at the first occurrence of a key, by "struct.key"; nil if nothing has to be said.
 	documented map[string]comment
 }
 
@@ -163,7 +163,7 @@ func (r *reference) block(path string, node *yaml.Node, name string, fields []fi
 			r.Errorf("Pulumi.dev.yaml:%d: %s.%s is not a key of the program", key.Line, path, key.Value)
 			continue
 		}
-		if id := name + "." + key.Value; r.documented[id] == (comment{}) {
+		if id := name + "." + key.Value; r.documented != nil && r.documented[id] == (comment{}) {
 			r.documented[id] = r.comment(path, key, value, fields[f])
 		}
 		r.walk(path+"."+key.Value, value, fields[f].typ)

@@ -7,11 +7,9 @@ import (
 	"polynat/components/alicloud/migration"
 )
 
-// A program of your own, with the stage as the key "stage" of its configuration. It exports what the next update has to
-// know, and reads it back from there.
+// A program of your own. It exports what the next update has to know, and reads it back from there.
 func Example() {
 	pulumi.Run(func(ctx *pulumi.Context) error {
-		stage, _ := ctx.GetConfig(ctx.Project() + ":stage")
 		provider, err := alicloud.NewProvider(ctx, "alicloud", &alicloud.ProviderArgs{Region: pulumi.String("cn-hangzhou")})
 		if err != nil {
 			return err
@@ -21,7 +19,7 @@ func Example() {
 			return err
 		}
 		m, err := migration.New(ctx, "egress", &migration.Args{
-			Stage:      stage,
+			Stage:      "adopt", // one step per update: cover, uncover, gateway, address, snat, switch, retire
 			Record:     record,
 			VPCID:      "vpc-bp15zckdt37pq72zvw3d1",
 			OldNextHop: migration.OldNextHop{Type: "Instance", ID: "i-bp67acfmxazb4ph3aa1b"},
