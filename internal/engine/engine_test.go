@@ -541,6 +541,71 @@ func TestARefreshSeesADriftAndTheNextUpdateUndoesIt(t *testing.T) {
 	}
 }
 
+func TestARefreshDropsReferencesToWhatIsGone(t *testing.T) {
+	t.Parallel()
+	y := newToy(t, func(ctx *pulumi.Context) error {
+		a, err := newThing(ctx, "a", pulumi.Map{})
+		if err != nil {
+			return err
+		}
+		_, err = newThing(ctx, "b", pulumi.Map{"ref": a.Address}, pulumi.Parent(a), pulumi.DeletedWith(a))
+		return err
+	})
+	y.up(t, nil)
+	for id, thing := range y.cloud.things {
+		if thing["ref"] == nil {
+			delete(y.cloud.things, id) // a, behind the program's back
+		}
+	}
+	if _, err := y.Refresh(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if got := y.names(); got != "b" {
+		t.Errorf("state: %s, want b", got)
+	}
+	exported, err := y.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := y.Import(exported); err != nil {
+		t.Errorf("the state is not sound: %v", err)
+	}
+	y.happened()
+	y.up(t, nil)
+	if got, want := y.happened(), "create a, update b"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestAReplacementThatDeletesFirstIsTakenUpAfterACrash(t *testing.T) {
+	t.Parallel()
+	kind := func(k string) pulumi.RunFunc {
+		return func(ctx *pulumi.Context) error {
+			_, err := newThing(ctx, "a", pulumi.Map{"kind": pulumi.String(k)}, pulumi.DeleteBeforeReplace(true))
+			return err
+		}
+	}
+	y := newToy(t, kind("x"))
+	y.up(t, nil)
+	y.server.Fault = once(sim.Create, "a", sim.FailBefore)
+	y.fail(t, kind("y"))
+	if len(y.cloud.ids()) != 0 {
+		t.Errorf("in the cloud: %v, want nothing", y.cloud.ids())
+	}
+	exported, err := y.Export()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(exported), `"pendingReplacement": true`) {
+		t.Error("the state does not say that the replacement is pending")
+	}
+	y.happened()
+	y.up(t, nil)
+	if got, want := y.happened(), "create a"; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 func TestACloneLivesItsOwnLife(t *testing.T) {
 	t.Parallel()
 	y := newToy(t, things(map[string]int{"a": 1}))
@@ -703,7 +768,7 @@ func TestEventsTellWhatBeginsEndsAndFails(t *testing.T) {
 			if err := ctx.Log.Warn("mind the gap", nil); err != nil {
 				return err
 			}
-			return things(map[string]int{"a": 1, "b": 1})(ctx)
+			return chain("a", "b")(ctx)
 		},
 	})
 	y.server.Fault = once(sim.Create, "b", sim.FailBefore)
