@@ -111,7 +111,7 @@ func walkDevFile(t *testing.T) *reference {
 		}
 	}
 	block := file.Config[stacks.Namespace+":alicloud"]
-	r := &reference{T: t, structs: parseStructs(t, "stacks"), documented: map[string]comment{}}
+	r := &reference{T: t, file: "Pulumi.dev.yaml", structs: parseStructs(t, "stacks"), documented: map[string]comment{}}
 	r.walk("alicloud", &block, ast.NewIdent("alicloudConfig"))
 	return r
 }
@@ -119,6 +119,7 @@ func walkDevFile(t *testing.T) *reference {
 // reference walks a block along the type that the program decodes it into.
 type reference struct {
 	*testing.T
+	file    string
 	structs map[string][]field
 	// documented holds what is said at the first occurrence of a key, by "struct.key"; nil if nothing has to be said.
 	documented map[string]comment
@@ -151,7 +152,7 @@ func (r *reference) walk(path string, node *yaml.Node, typ ast.Expr) {
 		}
 	}
 	if kinds[node.Kind] != want || tag != "" && node.Tag != tag {
-		r.Errorf("Pulumi.dev.yaml:%d: %s is a %s %s, the program wants a %s %s", node.Line, path, kinds[node.Kind], node.Tag, want, tag)
+		r.Errorf("%s:%d: %s is a %s %s, the program wants a %s %s", r.file, node.Line, path, kinds[node.Kind], node.Tag, want, tag)
 	}
 }
 
@@ -160,7 +161,7 @@ func (r *reference) block(path string, node *yaml.Node, name string, fields []fi
 		key, value := node.Content[i], node.Content[i+1]
 		f := slices.IndexFunc(fields, func(f field) bool { return f.key == key.Value })
 		if f < 0 {
-			r.Errorf("Pulumi.dev.yaml:%d: %s.%s is not a key of the program", key.Line, path, key.Value)
+			r.Errorf("%s:%d: %s.%s is not a key of the program", r.file, key.Line, path, key.Value)
 			continue
 		}
 		if id := name + "." + key.Value; r.documented != nil && r.documented[id] == (comment{}) {

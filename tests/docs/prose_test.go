@@ -55,8 +55,9 @@ func TestEveryPolynatCommandAndFlagExists(t *testing.T) {
 }
 
 func TestEveryConfigurationInTheDocumentsDecodes(t *testing.T) {
-	r := &reference{T: t, structs: parseStructs(t, "stacks")}
+	structs := parseStructs(t, "stacks")
 	for _, name := range documents {
+		r := &reference{T: t, file: name + ", in a block of YAML", structs: structs}
 		text := read(t, name)
 		for _, block := range fences.FindAllStringSubmatch(text, -1) {
 			var file struct{ Config map[string]yaml.Node }
