@@ -53,23 +53,26 @@ func (w *alicloudWorld) Watch() {
 func (w *alicloudWorld) Losses() Losses {
 	total := w.traffic.Total()
 	l := Losses{Holes: total.Holes - w.seen.Holes, Lost: total.Lost - w.seen.Lost, Cut: total.Cut - w.seen.Cut}
-	l.Problems = unique(total.Problems[len(w.seen.Problems):])
+	l.Problems = name(total.Problems[len(w.seen.Problems):])
 	w.seen = total
-	if l.Cut == len(l.Problems) && l.Cut > maxProblems {
-		l.Problems = l.Problems[:maxProblems]
-	}
 	return l
 }
 
 // maxProblems is how many places a report names; the others are counted.
 const maxProblems = 8
 
-func unique[T fmt.Stringer](problems []T) []string {
+// name says where things went wrong, the worst kind first and each place once.
+func name(problems []alicloud.Problem) []string {
 	var texts []string
-	for _, p := range problems {
-		if text := p.String(); !slices.Contains(texts, text) {
-			texts = append(texts, text)
+	for _, what := range []string{alicloud.ProblemHole, alicloud.ProblemHijacked, alicloud.ProblemLost, alicloud.ProblemCut} {
+		for _, p := range problems {
+			if text := p.String(); p.What == what && !slices.Contains(texts, text) {
+				texts = append(texts, text)
+			}
 		}
+	}
+	if more := len(texts) - maxProblems; more > 0 {
+		texts = append(texts[:maxProblems], fmt.Sprintf("and %d more places", more))
 	}
 	return texts
 }
@@ -90,11 +93,8 @@ func (w *alicloudWorld) Deprive(ops []sim.Operation) Losses {
 	}
 	sample := w.traffic.Observe()
 	l := Losses{Holes: sample.Holes, Lost: sample.Lost}
-	for _, p := range sample.Problems {
-		if p.What != alicloud.ProblemCut {
-			l.Problems = append(l.Problems, p.String())
-		}
-	}
+	// A connection that is cut when it moves is no loss of this question.
+	l.Problems = name(slices.DeleteFunc(sample.Problems, func(p alicloud.Problem) bool { return p.What == alicloud.ProblemCut }))
 	return l
 }
 

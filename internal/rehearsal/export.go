@@ -209,15 +209,18 @@ func (f *found) seedOld(cloud *alicloud.Cloud) error {
 		}
 	}
 	var err error
+	bound := alicloud.BindECS
 	switch alicloud.HopType(old.Type) {
 	case alicloud.HopNetworkInterface:
+		bound = "NetworkInterface"
 		_, err = cloud.AddENI(alicloud.Interface{ID: old.ID, VSwitchID: vswitch, InstanceID: old.Instances[0]})
 	case alicloud.HopHAVIP:
+		bound = "HaVip"
 		_, err = cloud.AddHAVIP(alicloud.HAVIP{ID: old.ID, VSwitchID: vswitch, Instances: old.Instances})
 	}
 	for _, a := range old.Addresses {
 		if err == nil {
-			_, err = cloud.AddEIP(alicloud.EIP{Address: a.String(), Bandwidth: strconv.Itoa(old.Bandwidth), InstanceID: old.ID})
+			_, err = cloud.AddEIP(alicloud.EIP{Address: a.String(), Bandwidth: strconv.Itoa(old.Bandwidth), InstanceID: old.ID, InstanceType: bound})
 		}
 	}
 	return err

@@ -148,8 +148,28 @@ func (s surveyor) old(found *migration.Survey) error {
 		}
 		old.Status = strings.Join(states, ", ")
 	}
-	kind := map[string]string{migration.HopInstance: "EcsInstance", migration.HopNetworkInterface: "NetworkInterface", migration.HopHAVIP: "HaVip"}[hop.Type]
-	result, err := ecs.GetEipAddresses(s.ctx, &ecs.GetEipAddressesArgs{AssociatedInstanceId: &hop.ID, AssociatedInstanceType: &kind}, s.opt)
+	if err := s.publicAddresses(old, hop.ID, boundAs[hop.Type]); err != nil {
+		return err
+	}
+	for _, instance := range hop.Instances {
+		if instance == hop.ID {
+			continue
+		}
+		if err := s.publicAddresses(old, instance, boundAs[migration.HopInstance]); err != nil {
+			return err
+		}
+	}
+	slices.Sort(old.Addresses)
+	return nil
+}
+
+// boundAs is the API's type of what an elastic IP is bound to, by the type of a next hop.
+var boundAs = map[string]string{migration.HopInstance: "EcsInstance", migration.HopNetworkInterface: "NetworkInterface", migration.HopHAVIP: "HaVip"}
+
+// publicAddresses adds the elastic IPs of one part of the old gateway. Parts stand in for each other, so their bandwidths
+// do not add up; those of several addresses of one part do.
+func (s surveyor) publicAddresses(old *migration.OldState, id, kind string) error {
+	result, err := ecs.GetEipAddresses(s.ctx, &ecs.GetEipAddressesArgs{AssociatedInstanceId: &id, AssociatedInstanceType: &kind}, s.opt)
 	if err != nil {
 		return err
 	}
@@ -163,7 +183,6 @@ func (s surveyor) old(found *migration.Survey) error {
 		old.Addresses = append(old.Addresses, a.IpAddress)
 	}
 	old.Bandwidth = max(old.Bandwidth, sum)
-	slices.Sort(old.Addresses)
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand"
 	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 )
 
@@ -218,6 +219,10 @@ func (c *Cloud) pause() {
 // newID returns given, or the next id of the kind ("vpc-000001").
 func (c *Cloud) newID(given, prefix string) string {
 	if given != "" {
+		// One that another simulation made up is not to be made up again.
+		if n, err := strconv.Atoi(strings.TrimPrefix(given, prefix+"-")); err == nil {
+			c.state.Next[prefix] = max(c.state.Next[prefix], n)
+		}
 		return given
 	}
 	c.state.Next[prefix]++
