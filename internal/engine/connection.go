@@ -30,7 +30,7 @@ var methods = func() map[string]grpc.MethodDesc {
 }()
 
 // Invoke calls a method. A dead process asks for nothing. What it has asked for is done: an operation goes on when the run
-// is cancelled, as a cloud's does.
+// is canceled, as a cloud's does.
 func (c *connection) Invoke(ctx context.Context, name string, args, reply any, _ ...grpc.CallOption) error {
 	if c.run.crashed() {
 		return status.Error(codes.Unavailable, ErrCrashed.Error())
@@ -39,15 +39,22 @@ func (c *connection) Invoke(ctx context.Context, name string, args, reply any, _
 	if !ok {
 		return status.Errorf(codes.Unimplemented, "%s: no such method", name)
 	}
-	receive := func(request any) error {
-		proto.Merge(request.(proto.Message), args.(proto.Message))
-		return nil
-	}
+	receive := func(request any) error { return transfer(request, args) }
 	response, err := method.Handler(c.server, context.WithoutCancel(ctx), receive, nil)
 	if err != nil {
 		return status.Convert(err).Err()
 	}
-	proto.Merge(reply.(proto.Message), response.(proto.Message))
+	return transfer(reply, response)
+}
+
+// transfer copies a message to where it is received.
+func transfer(to, from any) error {
+	dst, ok := to.(proto.Message)
+	src, isMessage := from.(proto.Message)
+	if !ok || !isMessage {
+		return status.Errorf(codes.Internal, "transfer %T to %T: not protocol messages", from, to)
+	}
+	proto.Merge(dst, src)
 	return nil
 }
 

@@ -83,7 +83,7 @@ type Result struct {
 	// Steps are the operations in the order in which they began, without those that change nothing. A replacement is
 	// several: the new one is created, the old one deleted, and "replace" stands for both.
 	Steps []Step
-	// Diagnostics are the messages, without colour: errors, warnings and what the program logged.
+	// Diagnostics are the messages, without color: errors, warnings and what the program logged.
 	Diagnostics []string
 	// Duration is how long the run took.
 	Duration time.Duration
@@ -101,7 +101,7 @@ type Step struct {
 type Error struct {
 	// Op is "up", "preview", "refresh" or "destroy".
 	Op string
-	// Errors are the messages of severity error, without colour: of the program, the providers and the engine. A message
+	// Errors are the messages of severity error, without color: of the program, the providers and the engine. A message
 	// alone does not make a run fail: a program may log an error and go on. Empty after a crash: a dead process reports
 	// nothing.
 	Errors []string
@@ -244,12 +244,42 @@ func (s *Stack) Crash() {
 	}
 }
 
-// run is one run in progress.
+// run is one run in progress, with what it runs on.
 type run struct {
+	base            *apitype.DeploymentV3
+	config          config.Map
+	providers       map[string]pulumirpc.ResourceProviderServer
+	program         pulumi.RunFunc
+	continueOnError bool
+
 	journal *journal
+	source  *cancel.Source
 	dead    chan struct{} // closed by crash
 	once    sync.Once
-	source  *cancel.Source
+}
+
+// begin makes the run in progress of what the Stack is set to now.
+func (s *Stack) begin(source *cancel.Source) *run {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run = &run{
+		base:            s.state,
+		config:          maps.Clone(s.config),
+		providers:       s.providers,
+		program:         s.program,
+		continueOnError: s.continueOnError,
+		journal:         newJournal(s.state),
+		source:          source,
+		dead:            make(chan struct{}),
+	}
+	return s.run
+}
+
+// end ends the run in progress.
+func (s *Stack) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.run = nil
 }
 
 // crash stops the recording first, so that nothing that happens later is in the state.
@@ -285,23 +315,13 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 	if err != nil {
 		return fail(err)
 	}
-	canceller, source := cancel.NewContext(context.WithoutCancel(ctx))
+	canceler, source := cancel.NewContext(context.WithoutCancel(ctx))
 	defer source.Terminate() // lets the engine close what it opened for this run
 	defer context.AfterFunc(ctx, source.Cancel)()
+	r := s.begin(source)
+	defer s.end()
 
-	s.mu.Lock()
-	base, providers, program, values := s.state, s.providers, s.program, maps.Clone(s.config)
-	continueOnError := s.continueOnError
-	r := &run{journal: newJournal(base), dead: make(chan struct{}), source: source}
-	s.run = r
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.run = nil
-	}()
-
-	snapshot, err := load(ctx, base)
+	snapshot, err := load(ctx, r.base)
 	if err != nil {
 		return fail(err)
 	}
@@ -313,19 +333,6 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 		}
 	}
 	listener := listen(s.events)
-	options := pulumiengine.UpdateOptions{
-		Parallel:             s.parallel,
-		ContinueOnError:      continueOnError,
-		SkipPluginPreInstall: true,
-		HostFactory: func(_ context.Context, messages, status diag.Sink, _ plugin.DebugContext) (plugin.Host, error) {
-			h := &host{
-				run: r, providers: providers, program: program, address: address, messages: messages, status: status,
-			}
-			s.engine.route(h)
-			return h, nil
-		},
-	}
-
 	began := time.Now()
 	_, changes, err := op(
 		pulumiengine.UpdateInfo{
@@ -334,19 +341,28 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 			Target: &deploy.Target{
 				Name:         s.name,
 				Organization: Organization,
-				Config:       values,
+				Config:       r.config,
 				Decrypter:    config.NopDecrypter,
 				Snapshot:     snapshot,
 			},
 		},
 		&pulumiengine.Context{
-			Cancel:          canceller,
+			Cancel:          canceler,
 			Events:          listener.channel,
 			SnapshotManager: manager,
 			BackendClient:   backend{project: string(s.project), stack: s.name.String(), journal: r.journal},
 			PluginManager:   noPlugins{},
 		},
-		options, dryRun)
+		pulumiengine.UpdateOptions{
+			Parallel:             s.parallel,
+			ContinueOnError:      r.continueOnError,
+			SkipPluginPreInstall: true,
+			HostFactory: func(_ context.Context, messages, status diag.Sink, _ plugin.DebugContext) (plugin.Host, error) {
+				h := &host{run: r, address: address, messages: messages, status: status}
+				s.engine.route(h)
+				return h, nil
+			},
+		}, dryRun)
 	done, reported := listener.wait()
 	done.Duration = time.Since(began)
 	for op, n := range changes {

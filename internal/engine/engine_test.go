@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
 	"polynat/internal/engine"
@@ -131,7 +130,7 @@ func TestPreviewChangesNothingAndSaysWhatWouldChange(t *testing.T) {
 func TestAnInvalidInputFailsTheUpdateWithItsReason(t *testing.T) {
 	t.Parallel()
 	y := newToy(t, func(ctx *pulumi.Context) error {
-		_, err := newThing(ctx, "a", pulumi.Map{"colour": pulumi.String("red")})
+		_, err := newThing(ctx, "a", pulumi.Map{"shade": pulumi.String("red")})
 		return err
 	})
 	if err := y.fail(t, nil); !strings.Contains(err.Error(), `"red": not a property of toy:index:Thing`) {
@@ -145,8 +144,9 @@ func TestTheProgramGetsItsConfiguration(t *testing.T) {
 	y := newToyWith(t, engine.Options{
 		Config: map[string]string{"proj:nat": `{"stage":"adopt"}`, "toy:region": "here"},
 		Program: func(ctx *pulumi.Context) error {
-			region, _ := ctx.GetConfig("toy:region")
-			got.Store(config.Get(ctx, "nat") + " " + region)
+			nat, _ := ctx.GetConfig("proj:nat")      //nolint:forbidigo // this program stands for any
+			region, _ := ctx.GetConfig("toy:region") //nolint:forbidigo // this program stands for any
+			got.Store(nat + " " + region)
 			return nil
 		},
 	})
@@ -246,7 +246,7 @@ func TestAHookThatRefusesStopsTheDeletesAndTheExports(t *testing.T) {
 func TestAHookThatRefusesTheFirstTimeRecordsNoOutput(t *testing.T) {
 	t.Parallel()
 	y := newToy(t, staged(1, errors.New("refused")))
-	y.fail(t, nil)
+	_ = y.fail(t, nil)
 	if len(y.Outputs()) != 0 {
 		t.Errorf("outputs: %v, want none", y.Outputs())
 	}
@@ -324,7 +324,7 @@ func TestWhatIsProtectedIsNotDeleted(t *testing.T) {
 	})
 	y.up(t, nil)
 	y.happened()
-	y.fail(t, things(nil))
+	_ = y.fail(t, things(nil))
 	if _, err := y.Destroy(context.Background()); err == nil {
 		t.Error("destroy: succeeded")
 	}
@@ -420,7 +420,7 @@ func TestAFailedCreationIsTriedAgain(t *testing.T) {
 	} {
 		y := newToy(t, things(map[string]int{"a": 1}))
 		y.server.Fault = once(sim.Create, "a", verdict)
-		y.fail(t, nil)
+		_ = y.fail(t, nil)
 		if y.names() != "" || len(y.Pending()) != 0 {
 			t.Errorf("%s: state %q, pending %v: want neither", verdict, y.names(), y.Pending())
 		}
@@ -512,7 +512,7 @@ func TestACrashInAnUpdateKeepsTheOldValueInTheState(t *testing.T) {
 	y := newToy(t, things(map[string]int{"a": 1}))
 	y.up(t, nil)
 	y.server.Fault = once(sim.Update, "a", sim.Crash)
-	y.fail(t, things(map[string]int{"a": 2}))
+	_ = y.fail(t, things(map[string]int{"a": 2}))
 	y.happened()
 	y.up(t, nil) // the state says 1, so it is updated again
 	if got, want := y.happened(), "update a"; got != want {
@@ -588,7 +588,7 @@ func TestAReplacementThatDeletesFirstIsTakenUpAfterACrash(t *testing.T) {
 	y := newToy(t, kind("x"))
 	y.up(t, nil)
 	y.server.Fault = once(sim.Create, "a", sim.FailBefore)
-	y.fail(t, kind("y"))
+	_ = y.fail(t, kind("y"))
 	if len(y.cloud.ids()) != 0 {
 		t.Errorf("in the cloud: %v, want nothing", y.cloud.ids())
 	}
@@ -772,7 +772,7 @@ func TestEventsTellWhatBeginsEndsAndFails(t *testing.T) {
 		},
 	})
 	y.server.Fault = once(sim.Create, "b", sim.FailBefore)
-	y.fail(t, nil)
+	_ = y.fail(t, nil)
 	all := strings.Join(events, "\n")
 	for _, want := range []string{
 		"warning: mind the gap", "start create a", "done create a", "start create b", "failed create b",

@@ -33,7 +33,7 @@ type Event struct {
 	Op string
 	// URN and Type name the resource. A message need not be about one; then both are empty.
 	URN, Type string
-	// Message is the text of a message, without colour.
+	// Message is the text of a message, without color.
 	Message string
 }
 

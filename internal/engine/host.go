@@ -24,15 +24,13 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/types/known/emptypb"
 
-	"polynat/internal/launch"
+	"polynat/internal/launch" //nolint:depguard // it runs any program and knows no cloud
 )
 
 // host is the engine's view of plugins during one run: the program is the language plugin, the providers are the resource
 // plugins. It owns nothing, so there is nothing to release.
 type host struct {
 	run              *run
-	providers        map[string]pulumirpc.ResourceProviderServer
-	program          pulumi.RunFunc
 	address          string // of the engineServer
 	messages, status diag.Sink
 }
@@ -43,7 +41,7 @@ var _ plugin.Host = (*host)(nil)
 func (h *host) Provider(
 	ctx *plugin.Context, descriptor workspace.PluginDescriptor, _ env.Env,
 ) (plugin.Provider, error) {
-	server, ok := h.providers[descriptor.Name]
+	server, ok := h.run.providers[descriptor.Name]
 	if !ok {
 		return nil, fmt.Errorf("provider %q: not simulated (give the stack a provider of that package)", descriptor.Name)
 	}
@@ -111,14 +109,14 @@ func (l *language) GetRequiredPackages(
 
 // Run runs the program. Its error is returned as a message; the engine makes it the run's error.
 func (l *language) Run(_ context.Context, info plugin.RunInfo) (string, bool, error) {
-	if l.host.program == nil {
+	if l.host.run.program == nil {
 		return "no program (give the stack one)", false, nil
 	}
 	values := make(map[string]string, len(info.Config))
 	for key, value := range info.Config {
 		values[key.String()] = value
 	}
-	err := launch.Run(l.host.program, pulumi.RunInfo{
+	err := launch.Run(l.host.run.program, pulumi.RunInfo{
 		Project:      info.Project,
 		Stack:        info.Stack,
 		Organization: info.Organization,

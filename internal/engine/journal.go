@@ -148,32 +148,10 @@ func (r *replay) apply(ctx context.Context, e pulumiengine.JournalEntry) error {
 		delete(r.pending, e.OperationID)
 	case pulumiengine.JournalEntrySuccess:
 		delete(r.pending, e.OperationID)
-		r.refresh = r.refresh || e.IsRefresh
-		if removed != nil {
-			removed.gone = true
-		}
-		if s := r.find(e.DeleteOld, e.DeleteNew); s != nil {
-			s.state.Delete = true
-		}
-		if s := r.find(e.PendingReplacementOld, e.PendingReplacementNew); s != nil {
-			s.state.PendingReplacement = true
-		}
-		if state != nil {
-			s := &slot{state: *state}
-			r.news = append(r.news, s)
-			r.written[e.OperationID] = s
-		}
+		r.succeed(e, removed, state)
 	case pulumiengine.JournalEntryRefreshSuccess:
 		delete(r.pending, e.OperationID)
-		r.refresh = true
-		switch {
-		case removed == nil:
-		case state == nil:
-			removed.gone = true
-		default:
-			removed.state = *state // in its place, because others may refer to it
-			r.written[e.OperationID] = removed
-		}
+		r.refreshed(e, removed, state)
 	case pulumiengine.JournalEntryOutputs:
 		if removed != nil && state != nil {
 			removed.state = *state
@@ -194,6 +172,38 @@ func (r *replay) apply(ctx context.Context, e pulumiengine.JournalEntry) error {
 		r.rebase(rebuilt.Resources)
 	}
 	return nil
+}
+
+// succeed applies the end of an operation.
+func (r *replay) succeed(e pulumiengine.JournalEntry, removed *slot, state *apitype.ResourceV3) {
+	r.refresh = r.refresh || e.IsRefresh
+	if removed != nil {
+		removed.gone = true
+	}
+	if s := r.find(e.DeleteOld, e.DeleteNew); s != nil {
+		s.state.Delete = true
+	}
+	if s := r.find(e.PendingReplacementOld, e.PendingReplacementNew); s != nil {
+		s.state.PendingReplacement = true
+	}
+	if state != nil {
+		s := &slot{state: *state}
+		r.news = append(r.news, s)
+		r.written[e.OperationID] = s
+	}
+}
+
+// refreshed applies the end of the refresh of one resource, which stays in its place, because others may refer to it.
+func (r *replay) refreshed(e pulumiengine.JournalEntry, was *slot, state *apitype.ResourceV3) {
+	r.refresh = true
+	switch {
+	case was == nil:
+	case state == nil:
+		was.gone = true
+	default:
+		was.state = *state
+		r.written[e.OperationID] = was
+	}
 }
 
 // deployment returns the state as it stands. What the run wrote comes first: it is in the order of its dependencies, and

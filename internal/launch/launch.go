@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"strings"
 	"sync/atomic"
@@ -64,9 +65,13 @@ func ServeProvider(provider pulumirpc.ResourceProviderServer) (port int, stop fu
 
 // serve serves on a free port of the loopback interface.
 func serve(register func(*grpc.Server)) (port int, stop func(), err error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		return 0, nil, fmt.Errorf("listen on the loopback interface: %w", err)
+	}
+	address, err := netip.ParseAddrPort(listener.Addr().String())
+	if err != nil {
+		return 0, nil, fmt.Errorf("listen on the loopback interface: %w", errors.Join(err, listener.Close()))
 	}
 	server := grpc.NewServer(grpc.MaxRecvMsgSize(maxMessage))
 	register(server)
@@ -75,7 +80,7 @@ func serve(register func(*grpc.Server)) (port int, stop func(), err error) {
 		defer close(done)
 		_ = server.Serve(listener) // returns when stopped; what fails before shows up at the caller's end
 	}()
-	return listener.Addr().(*net.TCPAddr).Port, func() { server.Stop(); <-done }, nil
+	return int(address.Port()), func() { server.Stop(); <-done }, nil
 }
 
 // language is a language host for one program.

@@ -122,8 +122,8 @@ func TestAServedProgramGetsWhatTheEngineSendsAndReachesIt(t *testing.T) {
 		"engine by handshake": byHandshake, "engine by argument": byArgument,
 	} {
 		e, resp := run(t, func(ctx *pulumi.Context) error {
-			nat, _ := ctx.GetConfig("proj:nat")
-			region, _ := ctx.GetConfig("alicloud:region")
+			nat, _ := ctx.GetConfig("proj:nat")           //nolint:forbidigo // this program stands for any
+			region, _ := ctx.GetConfig("alicloud:region") //nolint:forbidigo // this program stands for any
 			ctx.Export("seen", pulumi.String(ctx.Organization()+" "+ctx.Project()+" "+ctx.Stack()+" "+nat+" "+region))
 			return ctx.Log.Info("hello", nil)
 		}, attach)

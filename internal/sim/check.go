@@ -113,65 +113,63 @@ func checkValue(schema *Schema, path, typ string, enum []string, v any) []failur
 	if _, unknown := v.(Unknown); unknown {
 		return nil
 	}
-	kind, of, _ := strings.Cut(typ, ":")
-	wrong := func(want string) []failure {
+	if want, ok := checkKind(typ, v); !ok {
 		return []failure{{path, fmt.Sprintf("%s: not %s (the property is of type %s)", show(v), want, typ)}}
 	}
-	switch kind {
-	case "string":
-		if _, ok := v.(string); !ok {
-			return wrong("a string")
-		}
-	case "bool":
-		if _, ok := v.(bool); !ok {
-			return wrong("a bool")
-		}
-	case "float":
-		if _, ok := v.(float64); !ok {
-			return wrong("a number")
-		}
-	case "int":
-		if n, ok := v.(float64); !ok || n != math.Trunc(n) {
-			return wrong("a whole number")
-		}
-	case "list":
-		list, ok := v.([]any)
-		if !ok {
-			return wrong("a list")
-		}
-		var failures []failure
-		for i, e := range list {
+	_, of, _ := strings.Cut(typ, ":")
+	var failures []failure
+	switch v := v.(type) {
+	case []any:
+		for i, e := range v {
 			failures = append(failures, checkValue(schema, fmt.Sprintf("%s[%d]", path, i), of, enum, e)...)
 		}
-		return failures
+	case Object:
+		if strings.HasPrefix(typ, "map") {
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				failures = append(failures, checkValue(schema, path+"."+key, of, enum, v[key])...)
+			}
+		} else if facts, known := schema.Types[of]; known {
+			for _, f := range checkProperties(schema, of, facts, v) {
+				failures = append(failures, failure{path + "." + f.property, f.reason})
+			}
+		}
+	default:
+		if len(enum) > 0 && !slices.Contains(enum, fmt.Sprint(v)) {
+			failures = append(failures, failure{path, fmt.Sprintf("%s: not one of the documented values (%s)",
+				show(v), strings.Join(enum, ", "))})
+		}
+	}
+	return failures
+}
+
+// checkKind reports whether a value is of the outermost kind of a type, and what that kind is called.
+func checkKind(typ string, v any) (want string, ok bool) {
+	kind, _, _ := strings.Cut(typ, ":")
+	switch kind {
+	case "string":
+		_, ok = v.(string)
+		return "a string", ok
+	case "bool":
+		_, ok = v.(bool)
+		return "a bool", ok
+	case "float":
+		_, ok = v.(float64)
+		return "a number", ok
+	case "int":
+		n, isNumber := v.(float64)
+		return "a whole number", isNumber && n == math.Trunc(n)
+	case "list":
+		_, ok = v.([]any)
+		return "a list", ok
 	case "map":
-		m, ok := v.(Object)
-		if !ok {
-			return wrong("a map")
-		}
-		var failures []failure
-		for _, key := range slices.Sorted(maps.Keys(m)) {
-			failures = append(failures, checkValue(schema, path+"."+key, of, enum, m[key])...)
-		}
-		return failures
+		_, ok = v.(Object)
+		return "a map", ok
 	case "object":
-		o, ok := v.(Object)
-		if !ok {
-			return wrong("an object")
-		}
-		if of == "" {
-			return nil
-		}
-		failures := checkProperties(schema, of, schema.Types[of], o)
-		for i := range failures {
-			failures[i].property = path + "." + failures[i].property
-		}
-		return failures
+		_, ok = v.(Object)
+		return "an object", ok
+	default:
+		return "", true
 	}
-	if len(enum) > 0 && !slices.Contains(enum, fmt.Sprint(v)) {
-		return []failure{{path, fmt.Sprintf("%s: not one of the documented values (%s)", show(v), strings.Join(enum, ", "))}}
-	}
-	return nil
 }
 
 // show renders a value for a message.

@@ -34,7 +34,7 @@ type Server struct {
 	schema *Schema
 	cloud  Cloud
 
-	callbacks sync.Mutex // serialises Fault and Observe
+	callbacks sync.Mutex // serializes Fault and Observe
 	seq       int        // guarded by callbacks
 
 	mu  sync.Mutex // guards log alone, so that the callbacks may call Operations

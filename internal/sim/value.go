@@ -62,20 +62,24 @@ func fromWireValue(v *structpb.Value) any {
 
 // toWire is the inverse of fromWire.
 func toWire(o Object) (*structpb.Struct, error) {
-	return structpb.NewStruct(encode(o).(Object))
+	return structpb.NewStruct(encodeObject(o))
 }
 
-// encode copies a value and puts the sentinel where a value is unknown.
+// encodeObject copies an object and puts the sentinel where a value is unknown.
+func encodeObject(o Object) Object {
+	c := make(Object, len(o))
+	for k, e := range o {
+		c[k] = encode(e)
+	}
+	return c
+}
+
 func encode(v any) any {
 	switch v := v.(type) {
 	case Unknown:
 		return unknownSentinel
 	case Object:
-		o := make(Object, len(v))
-		for k, e := range v {
-			o[k] = encode(e)
-		}
-		return o
+		return encodeObject(v)
 	case []any:
 		list := make([]any, len(v))
 		for i, e := range v {
@@ -93,15 +97,20 @@ func encode(v any) any {
 	}
 }
 
+// cloneObject copies an object to its depth.
+func cloneObject(o Object) Object {
+	c := make(Object, len(o))
+	for k, e := range o {
+		c[k] = clone(e)
+	}
+	return c
+}
+
 // clone copies a value to its depth.
 func clone(v any) any {
 	switch v := v.(type) {
 	case Object:
-		o := make(Object, len(v))
-		for k, e := range v {
-			o[k] = clone(e)
-		}
-		return o
+		return cloneObject(v)
 	case []any:
 		list := make([]any, len(v))
 		for i, e := range v {
@@ -115,7 +124,7 @@ func clone(v any) any {
 
 // properties returns a copy of o for a Cloud: without what only providers see.
 func properties(o Object) Object {
-	c := clone(o).(Object)
+	c := cloneObject(o)
 	delete(c, defaultsKey)
 	return c
 }
