@@ -29,7 +29,7 @@ func Setups() []Setup {
 }
 
 // Program is the Pulumi program: it runs every setup of the table. keys are all configuration keys of the stack, with
-// their namespaces, so that a misspelt one is found; nil skips that check.
+// their namespaces, so that a misspelled one is found; nil skips that check.
 func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		if err := checkKeys(setups, keys); err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
@@ -48,7 +47,7 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	if err != nil {
 		return err
 	}
-	setups, err := chooseSetups(ctx, flags, project, config, names)
+	setups, err := chooseSetups(flags, project, config, names)
 	if err != nil {
 		return err
 	}
@@ -72,18 +71,18 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 }
 
 // chooseSetups returns the setups of the configuration, or those of them that were named.
-func chooseSetups(_ context.Context, flags rehearseFlags, project string, config map[string]string, names []string) ([]rehearsal.Setup, error) {
+func chooseSetups(flags rehearseFlags, project string, config map[string]string, names []string) ([]rehearsal.Setup, error) {
 	for _, name := range names {
 		if name != "alicloud" {
 			return nil, fmt.Errorf("%q: is not a setup that can be rehearsed (use alicloud)", name)
 		}
 	}
 	var setups []rehearsal.Setup
-	add := func(name string, make func() (rehearsal.Setup, bool, error)) error {
+	add := func(name string, build func() (rehearsal.Setup, bool, error)) error {
 		if len(names) > 0 && !slices.Contains(names, name) {
 			return nil
 		}
-		setup, ok, err := make()
+		setup, ok, err := build()
 		if err == nil && ok {
 			setups = append(setups, setup)
 		}
@@ -101,7 +100,7 @@ func chooseSetups(_ context.Context, flags rehearseFlags, project string, config
 		return rehearsal.AlicloudFromExport(config, cloud, project, flags.stack, export)
 	})
 	if err == nil && len(setups) == 0 {
-		err = fmt.Errorf("Pulumi.%s.yaml: has nothing to rehearse (fill alicloud.migration, as Pulumi.dev.yaml does)", flags.stack)
+		err = fmt.Errorf("stack %s: has nothing to rehearse (fill alicloud.migration, as Pulumi.dev.yaml does)", flags.stack)
 	}
 	return setups, err
 }

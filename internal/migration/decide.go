@@ -276,9 +276,9 @@ func (s *scope) guardMove(ps *problems, survey *Survey, record *Record) {
 	was := record.Stage.Index()
 	switch lowest, highest := at.reach(was, to); {
 	case to < was-1 || to > was+1:
-		ps.add("stage", string(s.spec.Stage), "a stage moves by one at a time and the last one done is "+string(record.Stage), "set stage to "+neighbours(was))
+		ps.add("stage", string(s.spec.Stage), "a stage moves by one at a time and the last one done is "+string(record.Stage), "set stage to "+neighbors(was))
 	case to < lowest || to > highest:
-		ps.add("stage", string(s.spec.Stage), fmt.Sprintf("the last stage done is %s, but lookups show the network %s", record.Stage, at), "undo what was changed outside this stack, or set stage to "+neighbours(was)+" where that repairs it")
+		ps.add("stage", string(s.spec.Stage), fmt.Sprintf("the last stage done is %s, but lookups show the network %s", record.Stage, at), "undo what was changed outside this stack, or set stage to "+neighbors(was)+" where that repairs it")
 	}
 	if len(*ps) > 0 {
 		return
@@ -320,7 +320,7 @@ func (s standing) reach(was, to int) (lowest, highest int) {
 	return lowest, highest
 }
 
-func neighbours(was int) string {
+func neighbors(was int) string {
 	var names []string
 	for _, i := range []int{was - 1, was, was + 1} {
 		if i >= 0 && i < len(stages) {

@@ -41,13 +41,13 @@ type scope struct {
 // unmet lists what the cloud does not (yet) show of what must stand at the end of stage, before its deletions.
 func (s *scope) unmet(stage Stage, survey *Survey) []Problem {
 	var ps problems
-	switch {
-	case stage == Adopt:
+	switch stage {
+	case Adopt:
 		s.unmetDefault(&ps, survey, s.spec.Old.Hop)
-	case stage == Cover:
+	case Cover:
 		s.unmetDefault(&ps, survey, s.spec.Old.Hop)
 		s.unmetCovers(&ps, survey, nil)
-	case stage == Uncover:
+	case Uncover:
 		s.unmetCovers(&ps, survey, nil)
 		s.unmetOld(&ps, survey)
 	default:

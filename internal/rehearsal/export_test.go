@@ -144,6 +144,59 @@ func rehearseExport(t *testing.T, config map[string]string, export []byte, steps
 	}
 }
 
+func TestBackingOutAtAdoptLeavesAnExistingNetworkAsItWasFound(t *testing.T) {
+	for name, backOut := range map[string]func(*engine.Stack) error{
+		"destroy": func(s *engine.Stack) error { _, err := s.Destroy(t.Context()); return err },
+		"block taken out": func(s *engine.Stack) error {
+			if err := s.SetConfig(key, "{}"); err != nil {
+				return err
+			}
+			_, err := s.Up(t.Context())
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cloud := alicloud.New(alicloud.Options{})
+			m := handMade(t, cloud)
+			server := sim.NewServer(alicloud.Schema(), cloud)
+			stack, err := engine.New(engine.Options{
+				Project: "polynat", Stack: "prod", Program: rehearsal.Polynat(nil), Config: map[string]string{"alicloud:region": "cn-hangzhou"},
+				Providers: map[string]pulumirpc.ResourceProviderServer{"alicloud": server},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer stack.Close()
+			// There and back once, so that the entry is one that the stack has made itself.
+			for _, stage := range []string{"adopt", "cover", "uncover", "cover", "adopt"} {
+				m["stage"] = stage
+				text, err := json.Marshal(map[string]any{"migration": m})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := stack.SetConfig(key, string(text)); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := stack.Up(t.Context()); err != nil {
+					t.Fatalf("stage %s: %v", stage, err)
+				}
+			}
+			before := len(server.Operations())
+			if err := backOut(stack); err != nil {
+				t.Fatal(err)
+			}
+			for _, op := range server.Operations()[before:] {
+				if op.Kind.Changes() {
+					t.Errorf("%s %s", op.Kind, op.Name)
+				}
+			}
+			if lost := cloud.Judge("vpc-live"); len(lost) > 0 {
+				t.Error(lost)
+			}
+		})
+	}
+}
+
 func TestAnExportThatSaysTooLittleIsRefused(t *testing.T) {
 	config := map[string]string{key: `{"migration": {"stage": "adopt"}}`}
 	for name, c := range map[string]struct{ export, says string }{

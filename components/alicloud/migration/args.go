@@ -126,6 +126,9 @@ type Object struct {
 	ID pulumi.StringInput
 	// Aliases are earlier names of the default route of a table that was declared elsewhere in the program.
 	Aliases []pulumi.Alias
+
+	// made is set for what the program makes, as against what it found.
+	made bool
 }
 
 // Record is what a stack keeps of the last stage that it has done.
@@ -159,6 +162,7 @@ func orDefault(value, other string) string {
 // object returns the key and live id of something that Args name by id.
 func (a *Args) object(id string) Object {
 	if o, ok := a.Objects[id]; ok {
+		o.made = true
 		return o
 	}
 	return Object{Key: id, ID: pulumi.String(id)}

@@ -113,12 +113,16 @@ func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.
 	}
 	var aliases []pulumi.Alias
 	var kind string
+	var extra []pulumi.ResourceOption
 	switch {
 	case plan.ToNAT:
 		kind = "nat-default"
 		args.NexthopType, args.NexthopId = pulumi.String(migration.HopNATGateway), b.nat.ID().ToStringOutput()
 	case plan.CIDR.Bits() == 0:
 		kind, aliases = "default", table.Aliases
+		if b.leavesDefault(table) {
+			extra = append(extra, pulumi.RetainOnDelete(true))
+		}
 	default:
 		kind = "cover"
 	}
@@ -127,9 +131,19 @@ func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.
 		name = b.childName(kind, table.Key, slug(plan.CIDR.String()))
 	}
 	// The name of an entry is Pulumi's: an adopted one has none, which must not count as a change.
-	entry, err := vpc.NewRouteEntry(b.ctx, name, args, b.childOpts(plan.ImportID,
-		pulumi.IgnoreChanges([]string{"name"}), pulumi.DependsOn(before), pulumi.Aliases(aliases))...)
+	extra = append(extra, pulumi.IgnoreChanges([]string{"name"}), pulumi.DependsOn(before), pulumi.Aliases(aliases))
+	if plan.ToNAT {
+		extra = append(extra, pulumi.Protect(b.plan.Protected()))
+	}
+	entry, err := vpc.NewRouteEntry(b.ctx, name, args, b.childOpts(plan.ImportID, extra...)...)
 	return entry, b.keep(entry, err)
+}
+
+// leavesDefault says that whoever backs out at stage adopt, by `pulumi destroy` or by taking the component out, leaves an
+// existing network as it was found: with its default route. The engine reads this option from the state, so stage cover,
+// which clears it there, is what lets stage uncover delete the route.
+func (b *builder) leavesDefault(table Object) bool {
+	return b.plan.Stage == migration.Adopt && !table.made
 }
 
 func (b *builder) bandwidthPackage() error {
@@ -246,7 +260,7 @@ func (b *builder) forwards() error {
 // deletes nothing. A hook before the marker is a gate where hooks after the routes are none: those do not run when a
 // route has not changed since the attempt before.
 func (b *builder) marker() error {
-	hook, err := b.ctx.RegisterResourceHook(b.childName("gate"), func(args *pulumi.ResourceHookArgs) error { return b.gate() }, nil)
+	hook, err := b.ctx.RegisterResourceHook(b.childName("gate"), func(*pulumi.ResourceHookArgs) error { return b.gate() }, nil)
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,8 @@
 //
 // It owns what it makes. The automatic default route that the cloud adds to the system table belongs to the gateway and
 // is left unmanaged unless NATGateway.DeclareSystemRoute says otherwise. From stage switch on, the gateway, its
-// addresses and its entries carry traffic: they are protected, in the state and in the cloud.
+// addresses, its entries and the default routes to it carry traffic: they are protected, in the state and, where the
+// cloud can, in the cloud. At stage adopt, backing out leaves the default routes of an existing network where they are.
 //
 // It never sets the name of a route entry: an explicit name makes Pulumi delete a route before it creates its
 // replacement.

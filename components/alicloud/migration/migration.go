@@ -24,9 +24,9 @@ type Migration struct {
 	// Stage is the stage that is done. It resolves only when the gate of the stage has been passed, so a stack that exports
 	// it keeps the last value when an update fails.
 	Stage pulumi.StringOutput `pulumi:"stage"`
-	// Tables and VSwitches are the ids of the migrated route tables and of the vSwitches with an SNAT entry of their own: with
-	// Stage they are the Record of the next update.
-	Tables    pulumi.StringArrayOutput `pulumi:"tables"`
+	// Tables are the ids of the migrated route tables, part of the Record of the next update.
+	Tables pulumi.StringArrayOutput `pulumi:"tables"`
+	// VSwitches are the ids of the vSwitches with an SNAT entry of their own, part of the Record of the next update.
 	VSwitches pulumi.StringArrayOutput `pulumi:"vswitches"`
 	// NATGatewayID is empty below stage gateway.
 	NATGatewayID pulumi.StringOutput `pulumi:"natGatewayId"`

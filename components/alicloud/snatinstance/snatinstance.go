@@ -13,13 +13,16 @@ const TypeToken = "polynat:alicloud:SNATInstance"
 type SNATInstance struct {
 	pulumi.ResourceState
 
+	// VPCID is the id of the VPC.
 	VPCID pulumi.StringOutput `pulumi:"vpcId"`
-	// RouteTables and VSwitches are ids by key; the system table has the key "system".
+	// RouteTables are ids by key; the system table has the key "system".
 	RouteTables pulumi.StringMapOutput `pulumi:"routeTables"`
-	VSwitches   pulumi.StringMapOutput `pulumi:"vswitches"`
-	// InstanceID and PublicIP are empty when the instance is retired.
+	// VSwitches are ids by key.
+	VSwitches pulumi.StringMapOutput `pulumi:"vswitches"`
+	// InstanceID is the id of the SNAT instance, empty when it is retired.
 	InstanceID pulumi.StringOutput `pulumi:"instanceId"`
-	PublicIP   pulumi.StringOutput `pulumi:"publicIp"`
+	// PublicIP is the address that traffic leaves from, empty when the instance is retired.
+	PublicIP pulumi.StringOutput `pulumi:"publicIp"`
 
 	tables    map[string]pulumi.StringOutput
 	vswitches map[string]pulumi.StringOutput
