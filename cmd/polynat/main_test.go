@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"polynat/internal/migration"
+)
+
+// polynat runs the command in the root of the repository, with an environment that names a cloud, a backend and
+// credentials, none of which it may touch.
+func polynat(t *testing.T, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	home := t.TempDir()
+	for name, value := range map[string]string{
+		"HOME": home, "PULUMI_HOME": filepath.Join(home, ".pulumi"), "PULUMI_BACKEND_URL": "file://" + filepath.Join(home, "backend"),
+		"PULUMI_ACCESS_TOKEN": "pul-secret", "ALICLOUD_ACCESS_KEY": "key", "ALICLOUD_SECRET_KEY": "secret", "ALICLOUD_REGION": "cn-beijing",
+	} {
+		t.Setenv(name, value)
+	}
+	t.Chdir("../..")
+	var out, err bytes.Buffer
+	status = run(t.Context(), args, &out, &err)
+	if left, e := os.ReadDir(home); e != nil || len(left) > 0 {
+		t.Errorf("the home directory was touched: %v %v", left, e)
+	}
+	return status, out.String(), err.String()
+}
+
+func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
+	status, stdout, stderr := polynat(t, "rehearse", "--format", "json", "--faults=false")
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, stderr)
+	}
+	decoder := json.NewDecoder(strings.NewReader(stdout))
+	decoder.DisallowUnknownFields()
+	var report struct {
+		OK     *bool `json:"ok"`
+		Setups []struct {
+			Setup string `json:"setup"`
+			OK    *bool  `json:"ok"`
+			Steps []struct {
+				Name            string   `json:"name"`
+				Operations      *int     `json:"operations"`
+				Holes           *int     `json:"holes"`
+				LostConnections *int     `json:"lostConnections"`
+				CutConnections  *int     `json:"cutConnections"`
+				Seconds         *float64 `json:"seconds"`
+			} `json:"steps"`
+		} `json:"setups"`
+	}
+	if err := decoder.Decode(&report); err != nil {
+		t.Fatalf("%v\n%s", err, stdout)
+	}
+	if decoder.More() {
+		t.Error("there is more than one object on standard output")
+	}
+	if report.OK == nil || !*report.OK || len(report.Setups) != 1 || report.Setups[0].Setup != "alicloud" || !*report.Setups[0].OK {
+		t.Fatalf("%s", stdout)
+	}
+	var names []string
+	for _, s := range report.Setups[0].Steps {
+		names = append(names, s.Name)
+		if s.Operations == nil || s.Holes == nil || s.LostConnections == nil || s.CutConnections == nil || s.Seconds == nil {
+			t.Errorf("step %s lacks a number", s.Name)
+		} else if *s.Holes+*s.LostConnections != 0 {
+			t.Errorf("step %s lost something", s.Name)
+		}
+	}
+	want := []string{"deploy"}
+	for _, s := range migration.Stages() {
+		want = append(want, string(s))
+	}
+	for _, s := range slices.Backward(migration.Stages()[:len(migration.Stages())-1]) {
+		want = append(want, "back to "+string(s))
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("steps %v, want %v", names, want)
+	}
+}
+
+func TestRehearseShowsPeopleATableAndTheProgress(t *testing.T) {
+	status, stdout, stderr := polynat(t, "rehearse", "--faults=false")
+	if status != 0 || !strings.Contains(stdout, "destinations without next hop") || !strings.HasSuffix(stdout, "alicloud: ok: nothing was lost\n") {
+		t.Errorf("status %d\n%s", status, stdout)
+	}
+	if !strings.Contains(stderr, "alicloud 9/16: retire") {
+		t.Errorf("progress:\n%s", stderr)
+	}
+}
+
+func TestWhatCannotBeRehearsedIsSaidInOneLine(t *testing.T) {
+	empty := t.TempDir()
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"rehearse", "--format", "xml"}, `--format: "xml": is not known (use text or json)`},
+		{[]string{"rehearse", "gcp"}, `"gcp": is not a setup that can be rehearsed`},
+		{[]string{"rehearse", "--stack", "nowhere"}, `stack "nowhere"`},
+		{[]string{"rehearse", "--dir", empty}, "Pulumi.yaml"},
+		{[]string{"rehearse", "--from-export", "no-such-file.json"}, "no-such-file.json"},
+		{[]string{"rehearse", "--fast"}, "unknown flag"},
+		{[]string{"pulumi", "login", "s3://state"}, "the playground has a backend of its own"},
+		{[]string{"pulumi", "up", "--cwd=/elsewhere"}, "pulumi runs in the playground"},
+	} {
+		t.Run(strings.Join(c.args, " "), func(t *testing.T) {
+			status, stdout, stderr := polynat(t, c.args...)
+			if status != 1 || stdout != "" || !strings.HasPrefix(stderr, "error: ") || !strings.Contains(stderr, c.says) || strings.Count(stderr, "\n") != 1 {
+				t.Errorf("status %d, output %q, error %q; want one line that says %q", status, stdout, stderr, c.says)
+			}
+		})
+	}
+}
+
+func TestARefusedStackEndsWithTheStepAndTheReason(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"Pulumi.yaml", "Pulumi.dev.yaml"} {
+		text, err := os.ReadFile(filepath.Join("..", "..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text = bytes.ReplaceAll(text, []byte("main:\n          #internetChargeType"), []byte("main:\n          bandwidht: 5\n          #internetChargeType"))
+		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	status, stdout, _ := polynat(t, "rehearse", "--dir", dir)
+	if status != 1 || !strings.Contains(stdout, "stage adopt") || !strings.Contains(stdout, `alicloud.migration.addresses.main.bandwidht: "bandwidht" is not a known key (use one of bandwidth, internetChargeType)`) {
+		t.Errorf("status %d\n%s", status, stdout)
+	}
+}
