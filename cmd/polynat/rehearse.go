@@ -9,7 +9,6 @@ import (
 
 	"polynat/internal/engine"
 	"polynat/internal/rehearsal"
-	"polynat/internal/sim/alicloud"
 )
 
 type rehearseFlags struct {
@@ -89,15 +88,14 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 		return err
 	}
 	err := add("alicloud", func() (rehearsal.Setup, bool, error) {
-		cloud := alicloud.New(alicloud.Options{})
 		if flags.export == "" {
-			return rehearsal.AlicloudSetup(config, rehearsal.NewAlicloudWorld(cloud))
+			return rehearsal.AlicloudSetup(config)
 		}
 		export, err := os.ReadFile(flags.export)
 		if err != nil {
 			return rehearsal.Setup{}, false, err
 		}
-		return rehearsal.AlicloudFromExport(config, cloud, project, flags.stack, export)
+		return rehearsal.AlicloudFromExport(config, project, flags.stack, export)
 	})
 	if err == nil && len(setups) == 0 {
 		err = fmt.Errorf("stack %s: has nothing to rehearse (fill alicloud.migration, as Pulumi.dev.yaml does)", flags.stack)

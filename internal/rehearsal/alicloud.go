@@ -22,9 +22,6 @@ type alicloudWorld struct {
 	seen    alicloud.Sample
 }
 
-// NewAlicloudWorld puts traffic through a simulated cloud, which must not change until it is watched.
-func NewAlicloudWorld(cloud *alicloud.Cloud) World { return &alicloudWorld{cloud: cloud} }
-
 func (w *alicloudWorld) Package() string { return "alicloud" }
 
 func (w *alicloudWorld) Provider() *sim.Server { return sim.NewServer(alicloud.Schema(), w.cloud) }
@@ -113,9 +110,9 @@ func readAlicloud(config map[string]string) (alicloudConfig, error) {
 	return block, nil
 }
 
-// AlicloudSetup is the walk of the setup polynat:alicloud: from nothing through all stages and back. ok is false when the
-// configuration has no migration to rehearse.
-func AlicloudSetup(config map[string]string, world World) (setup Setup, ok bool, err error) {
+// AlicloudSetup is the walk of the setup polynat:alicloud in an empty simulated cloud: from nothing through all stages and
+// back. ok is false when the configuration has no migration to rehearse.
+func AlicloudSetup(config map[string]string) (setup Setup, ok bool, err error) {
 	block, err := readAlicloud(config)
 	if err != nil || block["migration"] == nil {
 		return Setup{}, false, err
@@ -123,33 +120,91 @@ func AlicloudSetup(config map[string]string, world World) (setup Setup, ok bool,
 	if block["network"] == nil {
 		return Setup{}, false, errors.New("alicloud.migration.vpcId: the simulated cloud does not know this network (deploy stage adopt, which changes nothing, then give `pulumi stack export` with --from-export)")
 	}
-	moves := []Move{{Name: "deploy", Begins: true, Configure: func(c map[string]string) error {
+	deploy := Move{Name: "deploy", Begins: true, Configure: func(c map[string]string) error {
 		return edit(c, func(b alicloudConfig) { delete(b, "migration") })
-	}}}
-	moves = append(moves, alicloudMoves(block["migration"], -1)...)
-	return Setup{Name: "alicloud", World: world, Moves: moves}, true, nil
+	}}
+	return alicloudWalks(block["migration"], -1, []Move{deploy}, nil), true, nil
+}
+
+// alicloudWalks are the walk in the cloud that the vendor describes, and those in clouds that behave otherwise where its
+// documentation is silent. saved is the state of the cloud to begin in, nil for an empty one.
+func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte) Setup {
+	declares := declaresSystemRoute(migrationBlock)
+	walk := func(o alicloud.Options, declare func(migration.Stage) bool) (World, []Move) {
+		cloud := alicloud.New(o)
+		world := &alicloudWorld{cloud: cloud}
+		if saved != nil {
+			// What Save has written, Load reads.
+			_ = cloud.Load(saved)
+			cloud.Settle()
+			world.Watch()
+		}
+		return world, append(slices.Clone(first), alicloudMoves(migrationBlock, from, declare)...)
+	}
+	setup := Setup{Name: "alicloud"}
+	described := alicloud.Options{}
+	if declares {
+		// Whoever declares the route says that the cloud does not make it.
+		described.AutomaticRoute = alicloud.RouteNever
+	}
+	setup.World, setup.Moves = walk(described, func(migration.Stage) bool { return declares })
+	for _, v := range []struct {
+		name    string
+		options alicloud.Options
+		declare func(migration.Stage) bool
+	}{
+		{
+			"makes no default route with a gateway (declareSystemRoute is set)",
+			alicloud.Options{AutomaticRoute: alicloud.RouteNever, CreateNATWithDefault: alicloud.NATRefused},
+			func(migration.Stage) bool { return true },
+		},
+		{
+			"keeps a gateway that a route leads to (declareSystemRoute is set from stage address on)",
+			alicloud.Options{DeleteNAT: alicloud.DeleteRefused},
+			func(s migration.Stage) bool { return s != migration.Gateway || declares },
+		},
+	} {
+		variant := Variant{Name: v.name}
+		variant.World, variant.Moves = walk(v.options, v.declare)
+		setup.Variants = append(setup.Variants, variant)
+	}
+	return setup
+}
+
+func declaresSystemRoute(migrationBlock any) bool {
+	m, _ := migrationBlock.(map[string]any)
+	gateway, _ := m["natGateway"].(map[string]any)
+	declares, _ := gateway["declareSystemRoute"].(bool)
+	return declares
 }
 
 // alicloudMoves leads from the stage of index from (-1 for none) forward to the last, and back to the first.
-func alicloudMoves(block any, from int) []Move {
+func alicloudMoves(block any, from int, declare func(migration.Stage) bool) []Move {
 	stages := migration.Stages()
 	var moves []Move
+	back := false
 	to := func(name string, stage migration.Stage, cuts bool) {
+		declared := declare(stage) || back && declare(migration.Address)
 		moves = append(moves, Move{Name: name, Cuts: cuts, Configure: func(c map[string]string) error {
+			var m map[string]any
+			if err := remarshal(block, &m); err != nil {
+				return err
+			}
 			return edit(c, func(b alicloudConfig) {
-				if b["migration"] == nil {
-					b["migration"] = block
-				}
-				m := b["migration"].(map[string]any)
+				b["migration"] = m
 				m["stage"] = string(stage)
 				// The simulated cloud changes when it is told to, so a gate that is shut stays shut: waiting would only hold up.
 				m["gateTimeoutSeconds"] = 0
+				if gateway, ok := m["natGateway"].(map[string]any); ok {
+					gateway["declareSystemRoute"] = declared
+				}
 			})
 		}})
 	}
 	for _, s := range stages[from+1:] {
 		to(string(s), s, s == migration.Switch)
 	}
+	back = true
 	for i := len(stages) - 2; i >= 0; i-- {
 		to("back to "+string(stages[i]), stages[i], stages[i] == migration.SNAT)
 	}

@@ -64,9 +64,9 @@ type alicloudOutputs struct {
 	Found *found
 }
 
-// AlicloudFromExport is the walk from where a deployed stack stands, forward to the last stage and back to the first. It
-// puts what the state names, and the network that the stack recorded, into the empty cloud.
-func AlicloudFromExport(config map[string]string, cloud *alicloud.Cloud, project, stack string, text []byte) (Setup, bool, error) {
+// AlicloudFromExport is the walk from where a deployed stack stands, forward to the last stage and back to the first, in a
+// cloud that holds what the state names and the network that the stack recorded.
+func AlicloudFromExport(config map[string]string, project, stack string, text []byte) (Setup, bool, error) {
 	block, err := readAlicloud(config)
 	if err != nil || block["migration"] == nil {
 		return Setup{}, false, err
@@ -91,6 +91,7 @@ func AlicloudFromExport(config map[string]string, cloud *alicloud.Cloud, project
 	if err != nil {
 		return Setup{}, false, errors.New("the export has no stage of a migration (run `pulumi up` at stage adopt first, which changes nothing)")
 	}
+	cloud := alicloud.New(alicloud.Options{})
 	if outputs.Found != nil {
 		if err := outputs.Found.seed(cloud); err != nil {
 			return Setup{}, false, fmt.Errorf("put the network of the export into the simulated cloud: %w", err)
@@ -99,10 +100,13 @@ func AlicloudFromExport(config map[string]string, cloud *alicloud.Cloud, project
 	if err := adopt(cloud, e.Deployment.Resources); err != nil {
 		return Setup{}, false, err
 	}
-	cloud.Settle()
-	world := NewAlicloudWorld(cloud)
-	world.Watch()
-	return Setup{Name: "alicloud", World: world, State: text, Moves: alicloudMoves(block["migration"], stage.Index())}, true, nil
+	saved, err := cloud.Save()
+	if err != nil {
+		return Setup{}, false, err
+	}
+	setup := alicloudWalks(block["migration"], stage.Index(), nil, saved)
+	setup.State = text
+	return setup, true, nil
 }
 
 func remarshal(from, to any) error {

@@ -127,12 +127,11 @@ func TestAnExportedStackIsRehearsedFromWhereItStands(t *testing.T) {
 
 func rehearseExport(t *testing.T, config map[string]string, export []byte, steps int) {
 	t.Helper()
-	cloud := alicloud.New(alicloud.Options{})
-	setup, ok, err := rehearsal.AlicloudFromExport(config, cloud, "polynat", "prod", export)
+	setup, ok, err := rehearsal.AlicloudFromExport(config, "polynat", "prod", export)
 	if err != nil || !ok {
 		t.Fatalf("ok %v, error %v", ok, err)
 	}
-	if lost := cloud.Judge(cloud.VPCs()[0].ID); len(lost) > 0 {
+	if lost := setup.World.Losses(); lost.Holes+lost.Lost > 0 {
 		t.Fatalf("the seeded network loses traffic before it begins: %v", lost)
 	}
 	report, err := rehearsal.Run(t.Context(), rehearsal.Options{Project: "polynat", Stack: "prod", Config: config, Program: rehearsal.Polynat}, setup)
@@ -205,7 +204,7 @@ func TestAnExportThatSaysTooLittleIsRefused(t *testing.T) {
 		"nothing adopted": {`{"deployment": {"resources": []}}`, "at stage adopt first"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := rehearsal.AlicloudFromExport(config, alicloud.New(alicloud.Options{}), "polynat", "prod", []byte(c.export))
+			_, _, err := rehearsal.AlicloudFromExport(config, "polynat", "prod", []byte(c.export))
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want one that says %q", err, c.says)
 			}

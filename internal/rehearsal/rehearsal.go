@@ -56,6 +56,16 @@ type Setup struct {
 	Moves []Move
 	// State is a `pulumi stack export` to begin from; nil for nothing.
 	State []byte
+	// Variants are walked as well: the same moves in a cloud that behaves otherwise where nobody knows how it does.
+	Variants []Variant
+}
+
+// Variant is another way in which the cloud may behave, and the moves that fit it.
+type Variant struct {
+	// Name says how the cloud behaves, such as "makes no default route".
+	Name  string
+	World World
+	Moves []Move
 }
 
 // Step is what one move did.
@@ -77,6 +87,8 @@ type SetupReport struct {
 	Setup string `json:"setup"`
 	OK    bool   `json:"ok"`
 	Steps []Step `json:"steps"`
+	// Variants are the names of those that were walked as well.
+	Variants []string `json:"-"`
 }
 
 // Report is the report of a rehearsal.
@@ -115,12 +127,7 @@ func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
 	}
 	report := &Report{OK: true}
 	for _, setup := range setups {
-		w, err := newWalk(o, setup)
-		if err != nil {
-			return nil, fmt.Errorf("rehearse %s: %w", setup.Name, err)
-		}
-		r, err := w.run(ctx)
-		w.stack.Close()
+		r, err := runSetup(ctx, o, setup)
 		if err != nil {
 			return nil, fmt.Errorf("rehearse %s: %w", setup.Name, err)
 		}
@@ -128,6 +135,38 @@ func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
 		report.Setups = append(report.Setups, *r)
 	}
 	return report, nil
+}
+
+// runSetup walks a setup, and when that went well its variants, whose problems join those of the same step.
+func runSetup(ctx context.Context, o Options, setup Setup) (*SetupReport, error) {
+	report, err := runWalk(ctx, o, setup)
+	if err != nil || !report.OK {
+		return report, err
+	}
+	o.Faults = false
+	for _, v := range setup.Variants {
+		variant := setup
+		variant.Name, variant.World, variant.Moves = setup.Name+", if the cloud "+v.Name, v.World, v.Moves
+		other, err := runWalk(ctx, o, variant)
+		if err != nil {
+			return nil, fmt.Errorf("if the cloud %s: %w", v.Name, err)
+		}
+		report.OK = report.OK && other.OK
+		report.Variants = append(report.Variants, v.Name)
+		for i, step := range other.Steps {
+			report.Steps[i].join(step, "if the cloud "+v.Name+": ")
+		}
+	}
+	return report, nil
+}
+
+func runWalk(ctx context.Context, o Options, setup Setup) (*SetupReport, error) {
+	w, err := newWalk(o, setup)
+	if err != nil {
+		return nil, err
+	}
+	defer w.stack.Close()
+	return w.run(ctx)
 }
 
 // walk is one setup on its way.
@@ -262,6 +301,15 @@ func (s *Step) add(l Losses, cuts bool, prefix string) {
 		return
 	}
 	for _, p := range l.Problems {
+		s.Problems = append(s.Problems, prefix+p)
+	}
+}
+
+// join adds what was lost in the same step of a variant.
+func (s *Step) join(other Step, prefix string) {
+	s.Holes += other.Holes
+	s.LostConnections += other.LostConnections
+	for _, p := range other.Problems {
 		s.Problems = append(s.Problems, prefix+p)
 	}
 }

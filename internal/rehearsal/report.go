@@ -31,11 +31,14 @@ func (r *Report) Text(w io.Writer) error {
 				fmt.Fprintf(w, "\nstage %s: %s\n", s.Name, strings.TrimSpace(p))
 			}
 		}
+		for _, v := range setup.Variants {
+			fmt.Fprintf(w, "\nwalked as well: a cloud that %s", v)
+		}
 		verdict := "ok: nothing was lost"
 		if !setup.OK {
 			verdict = "FAILED: see above"
 		}
-		if _, err := fmt.Fprintf(w, "\n%s: %s\n", setup.Setup, verdict); err != nil {
+		if _, err := fmt.Fprintf(w, "\n\n%s: %s\n", setup.Setup, verdict); err != nil {
 			return err
 		}
 	}

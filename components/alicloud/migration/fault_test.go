@@ -10,7 +10,6 @@ import (
 	"polynat/internal/engine"
 	"polynat/internal/migration"
 	"polynat/internal/rehearsal"
-	"polynat/internal/sim/alicloud"
 )
 
 var everything = netip.MustParsePrefix("0.0.0.0/0")
@@ -25,7 +24,7 @@ func rehearseDev(t *testing.T, change func(map[string]string)) rehearsal.SetupRe
 	if change != nil {
 		change(config)
 	}
-	setup, ok, err := rehearsal.AlicloudSetup(config, rehearsal.NewAlicloudWorld(alicloud.New(alicloud.Options{})))
+	setup, ok, err := rehearsal.AlicloudSetup(config)
 	if err != nil || !ok {
 		t.Fatalf("ok %v, error %v", ok, err)
 	}
