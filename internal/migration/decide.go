@@ -28,6 +28,9 @@ func Decide(spec Spec, survey *Survey, record *Record) (*Plan, error) {
 		ps.add("vpcId", "", "no VPC of that id was found in the region", "check the id, the region and the account")
 		return nil, &Refusal{spec.Stage, ps}
 	}
+	if checkRecord(&ps, spec.Stage, record); len(ps) > 0 {
+		return nil, &Refusal{spec.Stage, ps}
+	}
 	s := scope{spec: spec, tables: affected(&ps, &spec, survey, record)}
 	s.sources = sources(&ps, &s, survey, record)
 	if len(ps) == 0 {
@@ -41,6 +44,18 @@ func Decide(spec Spec, survey *Survey, record *Record) (*Plan, error) {
 		return nil, &Refusal{spec.Stage, ps}
 	}
 	return s.plan(survey), nil
+}
+
+// checkRecord refuses a record that no update of a stack writes: what it leaves out would count as no longer wanted.
+func checkRecord(ps *problems, to Stage, record *Record) {
+	const wayOut = "restore the stack's outputs from a backup of its state"
+	switch {
+	case record == nil:
+	case record.Stage.Index() < 0:
+		ps.add("record.stage", string(record.Stage), "is not a stage", wayOut)
+	case len(record.Tables) == 0 && (record.Stage != Adopt || to != Adopt):
+		ps.add("record.tables", "", "the record of stage "+string(record.Stage)+" names no route table, all their routes would be deleted", wayOut)
+	}
 }
 
 // affected returns the tables that move. Once adopted they are frozen: a lookup that misses one must not delete its routes.
@@ -80,19 +95,25 @@ func sources(ps *problems, s *scope, survey *Survey, record *Record) []Source {
 	covered := func(v VSwitch) bool {
 		return slices.ContainsFunc(s.spec.Sources, func(p netip.Prefix) bool { return Source{CIDR: p}.contains(v) })
 	}
-	listed := s.spec.VSwitches
 	for _, v := range survey.VSwitches {
-		if !slices.Contains(s.tables, v.Table) || covered(v) {
+		listed := slices.Contains(s.spec.VSwitches, v.ID)
+		switch {
+		case listed:
+		case !slices.Contains(s.tables, v.Table) || covered(v):
 			continue
-		}
-		if len(listed) > 0 && !slices.Contains(listed, v.ID) {
+		case len(s.spec.VSwitches) > 0:
 			ps.add("snat.vswitches", v.ID, "uses a migrated table but has no SNAT entry, its hosts would be cut off at stage switch", "list it, or a source CIDR that contains "+v.CIDR.String())
-		} else {
-			found = append(found, Source{VSwitch: v.ID})
+			continue
 		}
 		if slices.Contains(s.spec.HAVIPVSwitches, v.ID) {
 			ps.add("snat.vswitches", v.ID, "holds an HAVIP, the API takes no SNAT entry for its vSwitch", "put "+v.CIDR.String()+" into snat.sourceCidrs")
 		}
+		for _, cidr := range s.spec.Sources {
+			if cidr.Overlaps(v.CIDR) {
+				ps.add("snat.sourceCidrs", cidr.String(), fmt.Sprintf("overlaps vSwitch %s (%s), which has an SNAT entry of its own", v.ID, v.CIDR), "keep one of the two")
+			}
+		}
+		found = append(found, Source{VSwitch: v.ID})
 	}
 	s.checkListed(ps, survey, record)
 	for _, cidr := range s.spec.Sources {
@@ -109,30 +130,19 @@ func sources(ps *problems, s *scope, survey *Survey, record *Record) []Source {
 
 // checkListed looks at vSwitches that somebody named: the user, or the record of an earlier stage.
 func (s *scope) checkListed(ps *problems, survey *Survey, record *Record) {
-	known := func(id string) (VSwitch, bool) {
-		i := slices.IndexFunc(survey.VSwitches, func(v VSwitch) bool { return v.ID == id })
-		if i < 0 {
-			return VSwitch{}, false
-		}
-		return survey.VSwitches[i], true
+	known := func(id string) bool {
+		return slices.ContainsFunc(survey.VSwitches, func(v VSwitch) bool { return v.ID == id })
 	}
 	for _, id := range s.spec.VSwitches {
-		v, ok := known(id)
-		if !ok {
+		if !known(id) {
 			ps.add("snat.vswitches", id, "is not a vSwitch of VPC "+survey.VPC.ID, "remove it from the list")
-			continue
-		}
-		for _, cidr := range s.spec.Sources {
-			if cidr.Overlaps(v.CIDR) {
-				ps.add("snat.sourceCidrs", cidr.String(), fmt.Sprintf("overlaps vSwitch %s (%s), which has an SNAT entry of its own", id, v.CIDR), "keep one of the two")
-			}
 		}
 	}
 	if record == nil || len(s.spec.VSwitches) > 0 || !s.spec.Stage.from(SNAT) {
 		return
 	}
 	for _, id := range record.VSwitches {
-		if _, ok := known(id); !ok {
+		if !known(id) {
 			ps.add("snat.vswitches", id, "has an SNAT entry, but the lookup does not find the vSwitch", "if it is really gone, list the remaining ones in snat.vswitches")
 		}
 	}
@@ -252,10 +262,21 @@ func (s *scope) guardSNAT(ps *problems, survey *Survey) {
 	if !s.spec.Stage.from(SNAT) {
 		return
 	}
+	// The provider replaces an entry whose addresses change, and the cloud takes no second entry for one source.
+	const rule, wayOut = "entries cannot change without a gap", "go back to stage address to change addresses"
 	ips := s.snatIPs(survey)
 	for _, source := range s.sources {
-		if e, ok := survey.snat(source); ok && len(ips) > 0 && !slices.Equal(e.IPs, ips) {
-			ps.add("addresses", fmt.Sprint(ips), fmt.Sprintf("SNAT entry %s of %s uses %v; entries cannot change without a gap", e.ID, source, e.IPs), "go back to stage address to change addresses")
+		e, ok := survey.snat(source)
+		if !ok {
+			continue
+		}
+		for _, key := range s.spec.SNATAddresses() {
+			if _, ok := survey.Addresses[key]; !ok {
+				ps.add("addresses."+key, "", fmt.Sprintf("does not exist, but SNAT entry %s of %s stands without it; %s", e.ID, source, rule), wayOut)
+			}
+		}
+		if len(ips) > 0 && !slices.Equal(e.IPs, ips) {
+			ps.add("addresses", fmt.Sprint(ips), fmt.Sprintf("SNAT entry %s of %s uses %v; %s", e.ID, source, e.IPs, rule), wayOut)
 		}
 	}
 }
@@ -269,7 +290,7 @@ func (s *scope) guardMove(ps *problems, survey *Survey, record *Record) {
 		case s.spec.Stage != Adopt:
 			ps.add("stage", string(s.spec.Stage), "this stack has not adopted the network yet", "set stage to adopt first")
 		case at.broken || at.half > 0:
-			ps.add("stage", string(s.spec.Stage), "the network stands "+at.String()+", but this stack has no record of a migration", "use the stack that began it, or restore its state")
+			ps.add("stage", string(s.spec.Stage), "the network stands "+at.String()+", but this stack has no record of a migration", "use the stack that began it, or restore its state; delete blocks to the old next hop that are your own, 0.0.0.0/0 carries their traffic")
 		}
 		return
 	}
@@ -313,7 +334,7 @@ func (s standing) reach(was, to int) (lowest, highest int) {
 	if s.carried {
 		// The gateway's side carries nothing: it may be taken back or repaired in any state.
 		lowest = min(lowest, Uncover.Index())
-		if to == was && to <= SNAT.Index() && to >= Uncover.Index() {
+		if to <= was && to <= SNAT.Index() && to >= Uncover.Index() {
 			highest = max(highest, to)
 		}
 	}
