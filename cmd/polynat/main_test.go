@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -91,6 +92,24 @@ func TestRehearseShowsPeopleATableAndTheProgress(t *testing.T) {
 	}
 	if !strings.Contains(stderr, "alicloud 9/16: retire") {
 		t.Errorf("progress:\n%s", stderr)
+	}
+}
+
+func TestTheREADMEShowsWhatTheRehearsalPrints(t *testing.T) {
+	status, stdout, stderr := polynat(t, "rehearse")
+	if status != 0 {
+		t.Fatalf("status %d\n%s", status, stderr)
+	}
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(readme), "<!-- output: rehearse -->\n```console\n$ go run ./cmd/polynat rehearse\n")
+	block, _, _ = strings.Cut(block, "```")
+	// Seconds differ from run to run.
+	seconds := regexp.MustCompile(`\d+\.\d\d`)
+	if want, got := seconds.ReplaceAllString(block, "0.00"), seconds.ReplaceAllString(stdout, "0.00"); want != got {
+		t.Errorf("README.md shows\n%s\nbut the rehearsal prints\n%s", block, stdout)
 	}
 }
 

@@ -127,12 +127,16 @@ func TestAnExportedStackIsRehearsedFromWhereItStands(t *testing.T) {
 
 func rehearseExport(t *testing.T, config map[string]string, export []byte, steps int) {
 	t.Helper()
+	t.Parallel()
 	setup, ok, err := rehearsal.AlicloudFromExport(config, "polynat", "prod", export)
 	if err != nil || !ok {
 		t.Fatalf("ok %v, error %v", ok, err)
 	}
 	if lost := setup.World.Losses(); lost.Holes+lost.Lost > 0 {
 		t.Fatalf("the seeded network loses traffic before it begins: %v", lost)
+	}
+	if steps%3 > 0 {
+		setup.Variants = nil // those of every third walk will do
 	}
 	report, err := rehearsal.Run(t.Context(), rehearsal.Options{Project: "polynat", Stack: "prod", Config: config, Program: rehearsal.Polynat}, setup)
 	if err != nil {
