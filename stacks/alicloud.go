@@ -26,6 +26,7 @@ const (
 type alicloudConfig struct {
 	Network   *alicloudNetwork   `config:"network"`
 	Migration *alicloudMigration `config:"migration"`
+	Tags      map[string]string  `config:"tags"`
 }
 
 type alicloudNetwork struct {
@@ -229,7 +230,7 @@ func (s *alicloudSetup) run() (pulumi.Map, error) {
 func (s *alicloudSetup) networkArgs() *snatinstance.Args {
 	n, m := s.config.Network, s.config.Migration
 	args := &snatinstance.Args{
-		CIDR: n.CIDR, RouteTables: n.RouteTables, VSwitches: map[string]snatinstance.VSwitch{}, Instance: snatinstance.Instance(n.Instance),
+		CIDR: n.CIDR, RouteTables: n.RouteTables, VSwitches: map[string]snatinstance.VSwitch{}, Instance: snatinstance.Instance(n.Instance), Tags: s.config.Tags,
 		DefaultRoutesElsewhere: m != nil, Retired: m != nil && m.Stage == "retire", Provider: s.provider,
 	}
 	for k, v := range n.VSwitches {

@@ -57,6 +57,7 @@ func (s *alicloudSetup) migrationArgs() *migration.Args {
 		BandwidthPackage: (*migration.BandwidthPackage)(m.BandwidthPackage),
 		SNAT:             migration.SNAT(m.SNAT),
 		Forwards:         map[string]migration.Forward{},
+		Tags:             s.config.Tags,
 	}
 	if args.NATGateway.Name == "" {
 		args.NATGateway.Name = Namespace + "-" + s.ctx.Stack()

@@ -40,6 +40,8 @@ type Args struct {
 	Release []string
 	// RouteQuota is how many custom entries a route table may hold; 0 means 200, the vendor's default.
 	RouteQuota int
+	// Tags for everything that takes them: gateway, addresses, bandwidth package.
+	Tags map[string]string
 	// GateTimeout is how long the gate of a stage waits for the cloud to show the stage's work, which it does with a delay.
 	// Nil means 2 minutes. Zero looks once.
 	GateTimeout *time.Duration

@@ -12,6 +12,7 @@ import (
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"polynat/components/alicloud/tags"
 	"polynat/internal/migration"
 )
 
@@ -66,7 +67,7 @@ func (b *builder) gateway() (err error) {
 	}
 	// NatType and VswitchId go together: without the first the provider drops the second. The charge types replace the
 	// gateway when they change, so they are fixed here and not inputs.
-	b.nat, err = vpc.NewNatGateway(b.ctx, b.childName("nat"), &vpc.NatGatewayArgs{
+	args := &vpc.NatGatewayArgs{
 		VpcId:              b.vpcID(),
 		VswitchId:          b.args.object(plan.VSwitch).ID.ToStringOutput(),
 		NatGatewayName:     pulumi.String(plan.Name),
@@ -75,7 +76,9 @@ func (b *builder) gateway() (err error) {
 		PaymentType:        pulumi.String("PayAsYouGo"),
 		InternetChargeType: pulumi.String("PayByLcu"),
 		DeletionProtection: pulumi.Bool(b.plan.Protected()),
-	}, b.guarded(plan.ImportID)...)
+		Tags:               tags.Of(b.args.Tags),
+	}
+	b.nat, err = vpc.NewNatGateway(b.ctx, b.childName("nat"), args, b.guarded(plan.ImportID)...)
 	return b.keep(b.nat, err)
 }
 
@@ -151,12 +154,14 @@ func (b *builder) bandwidthPackage() error {
 	if plan == nil || len(b.plan.Addresses) == 0 {
 		return nil
 	}
-	p, err := vpc.NewCommonBandwithPackage(b.ctx, b.childName("bandwidth"), &vpc.CommonBandwithPackageArgs{
+	args := &vpc.CommonBandwithPackageArgs{
 		BandwidthPackageName: pulumi.String(b.args.NATGateway.Name),
 		Bandwidth:            pulumi.String(strconv.Itoa(plan.Bandwidth)),
 		InternetChargeType:   pulumi.String(plan.chargeType()),
 		DeletionProtection:   pulumi.Bool(b.plan.Protected()),
-	}, b.guarded(b.plan.PackageID)...)
+		Tags:                 tags.Of(b.args.Tags),
+	}
+	p, err := vpc.NewCommonBandwithPackage(b.ctx, b.childName("bandwidth"), args, b.guarded(b.plan.PackageID)...)
 	b.component.bandwidth = p
 	return b.keep(p, err)
 }
@@ -164,17 +169,10 @@ func (b *builder) bandwidthPackage() error {
 func (b *builder) addresses() error {
 	b.eips = map[string]*ecs.EipAddress{}
 	for _, plan := range b.plan.Addresses {
-		eip, err := ecs.NewEipAddress(b.ctx, b.childName("address", plan.Key), &ecs.EipAddressArgs{
-			AddressName:        pulumi.String(b.args.addressName(plan.Key)),
-			Bandwidth:          pulumi.String(strconv.Itoa(plan.Bandwidth)),
-			InternetChargeType: pulumi.String(b.args.Addresses[plan.Key].chargeType()),
-			PaymentType:        pulumi.String("PayAsYouGo"),
-			DeletionProtection: pulumi.Bool(b.plan.Protected()),
-		}, b.guarded(plan.ImportID)...)
-		if err := b.keep(eip, err); err != nil {
+		eip, err := b.address(plan)
+		if err != nil {
 			return err
 		}
-		b.eips[plan.Key] = eip
 		association, err := ecs.NewEipAssociation(b.ctx, b.childName("association", plan.Key), &ecs.EipAssociationArgs{
 			AllocationId: eip.ID(),
 			InstanceId:   b.nat.ID(),
@@ -197,6 +195,20 @@ func (b *builder) addresses() error {
 		b.bound = append(b.bound, membership)
 	}
 	return nil
+}
+
+func (b *builder) address(plan migration.AddressPlan) (*ecs.EipAddress, error) {
+	args := &ecs.EipAddressArgs{
+		AddressName:        pulumi.String(b.args.addressName(plan.Key)),
+		Bandwidth:          pulumi.String(strconv.Itoa(plan.Bandwidth)),
+		InternetChargeType: pulumi.String(b.args.Addresses[plan.Key].chargeType()),
+		PaymentType:        pulumi.String("PayAsYouGo"),
+		DeletionProtection: pulumi.Bool(b.plan.Protected()),
+		Tags:               tags.Of(b.args.Tags),
+	}
+	eip, err := ecs.NewEipAddress(b.ctx, b.childName("address", plan.Key), args, b.guarded(plan.ImportID)...)
+	b.eips[plan.Key] = eip
+	return eip, b.keep(eip, err)
 }
 
 // entryTimeout replaces the provider's two minutes: the cloud makes one SNAT entry of a gateway at a time.

@@ -28,6 +28,8 @@ type Args struct {
 	RouteTables []string
 	// Instance is the SNAT instance. Required.
 	Instance Instance
+	// Tags for everything that takes them.
+	Tags map[string]string
 	// DefaultRoutesElsewhere leaves the default routes to another component of the program, which takes them over.
 	DefaultRoutesElsewhere bool
 	// DefaultRouteAliases are, by table, names under which another component declared the default route before.

@@ -4,6 +4,8 @@ import (
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/ecs"
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/alicloud/tags"
 )
 
 // TypeToken is the type of the component.
@@ -89,10 +91,8 @@ func (b *builder) childOpts(extra ...pulumi.ResourceOption) []pulumi.ResourceOpt
 }
 
 func (b *builder) network() error {
-	v, err := vpc.NewNetwork(b.ctx, b.childName("vpc"), &vpc.NetworkArgs{
-		VpcName:   pulumi.String(b.name),
-		CidrBlock: pulumi.String(b.args.CIDR),
-	}, b.childOpts()...)
+	args := &vpc.NetworkArgs{VpcName: pulumi.String(b.name), CidrBlock: pulumi.String(b.args.CIDR), Tags: tags.Of(b.args.Tags)}
+	v, err := vpc.NewNetwork(b.ctx, b.childName("vpc"), args, b.childOpts()...)
 	if err != nil {
 		return err
 	}
@@ -104,12 +104,14 @@ func (b *builder) network() error {
 func (b *builder) subnets() error {
 	for _, k := range sortedKeys(b.args.VSwitches) {
 		v := b.args.VSwitches[k]
-		vswitch, err := vpc.NewSwitch(b.ctx, b.childName("vswitch-"+k), &vpc.SwitchArgs{
+		args := &vpc.SwitchArgs{
 			VswitchName: pulumi.String(b.childName(k)),
 			VpcId:       b.component.VPCID,
 			CidrBlock:   pulumi.String(v.CIDR),
 			ZoneId:      pulumi.String(v.Zone),
-		}, b.childOpts()...)
+			Tags:        tags.Of(b.args.Tags),
+		}
+		vswitch, err := vpc.NewSwitch(b.ctx, b.childName("vswitch-"+k), args, b.childOpts()...)
 		if err != nil {
 			return err
 		}
@@ -120,11 +122,13 @@ func (b *builder) subnets() error {
 
 func (b *builder) routeTables() error {
 	for _, k := range b.args.RouteTables {
-		table, err := vpc.NewRouteTable(b.ctx, b.childName("table-"+k), &vpc.RouteTableArgs{
+		args := &vpc.RouteTableArgs{
 			RouteTableName: pulumi.String(b.childName(k)),
 			VpcId:          b.component.VPCID,
 			AssociateType:  pulumi.String("VSwitch"),
-		}, b.childOpts()...)
+			Tags:           tags.Of(b.args.Tags),
+		}
+		table, err := vpc.NewRouteTable(b.ctx, b.childName("table-"+k), args, b.childOpts()...)
 		if err != nil {
 			return err
 		}
@@ -147,10 +151,12 @@ func (b *builder) routeTables() error {
 
 // securityGroup lets in what comes from the VPC and nothing else.
 func (b *builder) securityGroup() (err error) {
-	b.group, err = ecs.NewSecurityGroup(b.ctx, b.childName("group"), &ecs.SecurityGroupArgs{
+	args := &ecs.SecurityGroupArgs{
 		VpcId:       b.component.VPCID,
 		Description: pulumi.String("SNAT instance: sources of the VPC in, everything out"),
-	}, b.childOpts()...)
+		Tags:        tags.Of(b.args.Tags),
+	}
+	b.group, err = ecs.NewSecurityGroup(b.ctx, b.childName("group"), args, b.childOpts()...)
 	if err != nil {
 		return err
 	}
@@ -169,7 +175,7 @@ func (b *builder) securityGroup() (err error) {
 
 func (b *builder) instance() (err error) {
 	i := b.args.Instance
-	b.gateway, err = ecs.NewInstance(b.ctx, b.childName("instance"), &ecs.InstanceArgs{
+	args := &ecs.InstanceArgs{
 		InstanceName:        pulumi.String(b.name),
 		InstanceType:        pulumi.String(i.Type),
 		ImageId:             pulumi.String(i.ImageID),
@@ -180,7 +186,9 @@ func (b *builder) instance() (err error) {
 		HttpEndpoint:        pulumi.String("enabled"),
 		HttpTokens:          pulumi.String("required"),
 		UserData:            pulumi.String(userData(b.args.CIDR)),
-	}, b.childOpts()...)
+		Tags:                tags.Of(b.args.Tags),
+	}
+	b.gateway, err = ecs.NewInstance(b.ctx, b.childName("instance"), args, b.childOpts()...)
 	if err == nil {
 		b.component.InstanceID = b.gateway.ID().ToStringOutput()
 	}
@@ -188,12 +196,14 @@ func (b *builder) instance() (err error) {
 }
 
 func (b *builder) address() error {
-	eip, err := ecs.NewEipAddress(b.ctx, b.childName("address"), &ecs.EipAddressArgs{
+	args := &ecs.EipAddressArgs{
 		AddressName:        pulumi.String(b.name),
 		Bandwidth:          pulumi.Sprintf("%d", b.args.Instance.Bandwidth),
 		InternetChargeType: pulumi.String("PayByTraffic"),
 		PaymentType:        pulumi.String("PayAsYouGo"),
-	}, b.childOpts()...)
+		Tags:               tags.Of(b.args.Tags),
+	}
+	eip, err := ecs.NewEipAddress(b.ctx, b.childName("address"), args, b.childOpts()...)
 	if err != nil {
 		return err
 	}
