@@ -340,7 +340,7 @@ func TestANetworkThatIsStillToBeMadeCanOnlyBeAdopted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []TablePlan{{"system", []RoutePlan{{CIDR: everyone}}}, {"workers", []RoutePlan{{CIDR: everyone}}}}
-	if diff := cmp.Diff(want, plan.Tables, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
+	if diff := cmp.Diff(want, plan.Tables, byValue); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

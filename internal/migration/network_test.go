@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"polynat/internal/route"
 )
 
@@ -23,6 +25,9 @@ var (
 	others   = "vtb-others"
 	everyone = route.Default()
 )
+
+// byValue compares addresses and prefixes, whose fields are not exported.
+var byValue = cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{})
 
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
