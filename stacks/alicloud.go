@@ -3,6 +3,7 @@ package stacks
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -102,9 +103,8 @@ type alicloudForward struct {
 
 // alicloudLast is what the setup exported: the record of the migration, and the ids of a network of its own.
 type alicloudLast struct {
-	Stage       string
-	Tables      []string
-	VSwitches   []string
+	// Record is nil when no stage has been done.
+	Record      *migration.Record
 	VPCID       string
 	InstanceID  string
 	RouteTables map[string]string
@@ -153,8 +153,8 @@ func (s *alicloudSetup) validate() error {
 	}
 	switch {
 	case m == nil:
-		if s.last.Stage != "" && s.last.Stage != "adopt" {
-			add("alicloud.migration: is gone, but the network stands at stage %s and needs it (put it back; only at stage adopt may it be taken out)", s.last.Stage)
+		if r := s.last.Record; r != nil && r.Stage != "adopt" {
+			add("alicloud.migration: is gone, but the network stands at stage %s and needs it (put it back; only at stage adopt may it be taken out)", r.Stage)
 		}
 	case network != nil:
 		for field, given := range map[string]bool{"vpcId": m.VPCID != "", "oldNextHop": m.OldNextHop != nil, "routeTables": m.RouteTables != nil} {
@@ -211,7 +211,7 @@ func (s *alicloudSetup) run() (pulumi.Map, error) {
 	if err != nil {
 		return nil, err
 	}
-	outputs["stage"], outputs["tables"], outputs["vswitches"] = m.Stage, m.Tables, m.VSwitches
+	maps.Copy(outputs, m.Record())
 	outputs["natGatewayId"], outputs["egressAddresses"] = m.NATGatewayID, m.EgressAddresses
 	if s.network == nil {
 		// What the state of this stack does not hold: a rehearsal from an export needs it.

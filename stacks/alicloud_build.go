@@ -58,6 +58,7 @@ func (s *alicloudSetup) migrationArgs() *migration.Args {
 		SNAT:             migration.SNAT(m.SNAT),
 		Forwards:         map[string]migration.Forward{},
 		Tags:             s.config.Tags,
+		Record:           s.last.Record,
 	}
 	if args.NATGateway.Name == "" {
 		args.NATGateway.Name = Namespace + "-" + s.ctx.Stack()
@@ -75,9 +76,6 @@ func (s *alicloudSetup) migrationArgs() *migration.Args {
 		timeout := time.Duration(*m.GateTimeoutSeconds) * time.Second
 		args.GateTimeout = &timeout
 	}
-	if s.last.Stage != "" {
-		args.Record = &migration.Record{Stage: s.last.Stage, Tables: s.last.Tables, VSwitches: s.last.VSwitches}
-	}
 	if s.config.Network != nil {
 		s.ownNetwork(args)
 	}
@@ -92,7 +90,7 @@ func (s *alicloudSetup) ownNetwork(args *migration.Args) {
 		args.OldNextHop.ID = unbornInstance
 	}
 	args.RouteTables = nil
-	if s.last.Stage == "" || s.last.Stage == "adopt" && args.Stage == "adopt" {
+	if r := args.Record; r == nil || r.Stage == "adopt" && args.Stage == "adopt" {
 		for _, k := range s.tableKeys() {
 			args.RouteTables = append(args.RouteTables, s.id(s.last.RouteTables, k))
 		}
@@ -161,11 +159,9 @@ func (s *alicloudSetup) unknownVSwitches() []string {
 // one that has failed, has not written it.
 func readAlicloudLast(outputs map[string]any) alicloudLast {
 	network, _ := outputs["network"].(map[string]any)
-	last := alicloudLast{RouteTables: texts(network["routeTables"]), Subnets: texts(network["vswitches"])}
-	last.Stage, _ = outputs["stage"].(string)
+	last := alicloudLast{Record: migration.ReadRecord(outputs), RouteTables: texts(network["routeTables"]), Subnets: texts(network["vswitches"])}
 	last.VPCID, _ = network["vpcId"].(string)
 	last.InstanceID, _ = network["instanceId"].(string)
-	last.Tables, last.VSwitches = list(outputs["tables"]), list(outputs["vswitches"])
 	return last
 }
 
@@ -185,17 +181,6 @@ func texts(value any) map[string]string {
 	out := map[string]string{}
 	for k, v := range m {
 		out[k], _ = v.(string)
-	}
-	return out
-}
-
-func list(value any) []string {
-	values, _ := value.([]any)
-	out := make([]string, 0, len(values))
-	for _, v := range values {
-		if text, ok := v.(string); ok {
-			out = append(out, text)
-		}
 	}
 	return out
 }

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/internal/stackoutputs"
 )
 
 // Namespace of the configuration keys; it is the name of the project.
@@ -35,9 +37,9 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 		if err := checkKeys(setups, keys); err != nil {
 			return err
 		}
-		last, err := lastOutputs(ctx)
+		last, err := stackoutputs.Last(ctx)
 		if err != nil {
-			return fmt.Errorf("read the outputs of the last update: %w", err)
+			return err
 		}
 		configs := make([]map[string]any, len(setups))
 		var problems []error
@@ -75,14 +77,4 @@ func checkKeys(setups []Setup, keys []string) error {
 		}
 	}
 	return errors.Join(problems...)
-}
-
-// lastOutputs are the outputs of this very stack as its last update left them; empty before the first.
-func lastOutputs(ctx *pulumi.Context) (map[string]any, error) {
-	var result struct {
-		Outputs map[string]any `pulumi:"outputs"`
-	}
-	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
-	err := ctx.Invoke("pulumi:pulumi:readStackOutputs", map[string]any{"name": name}, &result)
-	return result.Outputs, err
 }

@@ -45,7 +45,7 @@ type Args struct {
 	// GateTimeout is how long the gate of a stage waits for the cloud to show the stage's work, which it does with a delay.
 	// Nil means 2 minutes. Zero looks once.
 	GateTimeout *time.Duration
-	// Record is what the stack recorded as outputs when its last stage was done; nil when it has done none. The second
+	// Record is what the stack exported when its last stage was done ([LastRecord]); nil when it has done none. The second
 	// witness, beside lookups, of where the migration stands.
 	Record *Record
 	// Objects give things that the same program makes: by the id under which these Args name them, a key for child names
@@ -131,13 +131,6 @@ type Object struct {
 
 	// made is set for what the program makes, as against what it found.
 	made bool
-}
-
-// Record is what a stack keeps of the last stage that it has done.
-type Record struct {
-	Stage     string
-	Tables    []string
-	VSwitches []string
 }
 
 // defaultGateTimeout leaves the cloud time for what it does after it has answered: the automatic default route follows

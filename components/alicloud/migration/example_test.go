@@ -14,7 +14,7 @@ func Example() {
 		if err != nil {
 			return err
 		}
-		record, err := lastRecord(ctx)
+		record, err := migration.LastRecord(ctx, "egress")
 		if err != nil {
 			return err
 		}
@@ -30,26 +30,7 @@ func Example() {
 		if err != nil {
 			return err
 		}
-		ctx.Export("stage", m.Stage)
-		ctx.Export("tables", m.Tables)
-		ctx.Export("vswitches", m.VSwitches)
+		ctx.Export("egress", m.Record())
 		return nil
 	})
-}
-
-// lastRecord is what the last update of this very stack exported; nil before the first.
-func lastRecord(ctx *pulumi.Context) (*migration.Record, error) {
-	var last struct {
-		Outputs struct {
-			Stage     string   `pulumi:"stage"`
-			Tables    []string `pulumi:"tables"`
-			VSwitches []string `pulumi:"vswitches"`
-		} `pulumi:"outputs"`
-	}
-	stack := ctx.Organization() + "/" + ctx.Project() + "/" + ctx.Stack()
-	err := ctx.Invoke("pulumi:pulumi:readStackOutputs", map[string]any{"name": stack}, &last)
-	if err != nil || last.Outputs.Stage == "" {
-		return nil, err
-	}
-	return &migration.Record{Stage: last.Outputs.Stage, Tables: last.Outputs.Tables, VSwitches: last.Outputs.VSwitches}, nil
 }
