@@ -96,6 +96,11 @@ func sources(ps *problems, s *scope, survey *Survey, record *Record) []Source {
 		return slices.ContainsFunc(s.spec.Sources, func(p netip.Prefix) bool { return Source{CIDR: p}.contains(v) })
 	}
 	for _, v := range survey.VSwitches {
+		for _, cidr := range s.spec.Sources {
+			if slices.Contains(s.spec.HAVIPVSwitches, v.ID) && cidr.Bits() >= v.CIDR.Bits() && cidr.Overlaps(v.CIDR) {
+				ps.add("snat.sourceCidrs", cidr.String(), fmt.Sprintf("is no more than vSwitch %s (%s), which holds an HAVIP: the API takes no SNAT entry for it", v.ID, v.CIDR), "use a CIDR that contains it and more, such as the VPC's")
+			}
+		}
 		listed := slices.Contains(s.spec.VSwitches, v.ID)
 		switch {
 		case listed:
@@ -106,7 +111,7 @@ func sources(ps *problems, s *scope, survey *Survey, record *Record) []Source {
 			continue
 		}
 		if slices.Contains(s.spec.HAVIPVSwitches, v.ID) {
-			ps.add("snat.vswitches", v.ID, "holds an HAVIP, the API takes no SNAT entry for its vSwitch", "put "+v.CIDR.String()+" into snat.sourceCidrs")
+			ps.add("snat.vswitches", v.ID, "holds an HAVIP, the API takes no SNAT entry for its vSwitch", "put a CIDR that contains "+v.CIDR.String()+" and more into snat.sourceCidrs, such as the VPC's")
 		}
 		for _, cidr := range s.spec.Sources {
 			if cidr.Overlaps(v.CIDR) {
@@ -133,9 +138,14 @@ func (s *scope) checkListed(ps *problems, survey *Survey, record *Record) {
 	known := func(id string) bool {
 		return slices.ContainsFunc(survey.VSwitches, func(v VSwitch) bool { return v.ID == id })
 	}
-	for _, id := range s.spec.VSwitches {
-		if !known(id) {
-			ps.add("snat.vswitches", id, "is not a vSwitch of VPC "+survey.VPC.ID, "remove it from the list")
+	for _, list := range []struct {
+		field string
+		ids   []string
+	}{{"snat.vswitches", s.spec.VSwitches}, {"snat.havipVswitches", s.spec.HAVIPVSwitches}} {
+		for _, id := range list.ids {
+			if !known(id) {
+				ps.add(list.field, id, "is not a vSwitch of VPC "+survey.VPC.ID, "remove it from the list")
+			}
 		}
 	}
 	if record == nil || len(s.spec.VSwitches) > 0 || !s.spec.Stage.from(SNAT) {

@@ -91,11 +91,21 @@ var refusals = []struct {
 	},
 	{
 		"a vSwitch with an HAVIP", "", Adopt, func(s *situation) { s.spec.HAVIPVSwitches = []string{"vsw-b"} },
-		Problem{"snat.vswitches", "vsw-b", "holds an HAVIP, the API takes no SNAT entry for its vSwitch", "put 10.0.1.0/24 into snat.sourceCidrs"},
+		Problem{"snat.vswitches", "vsw-b", "holds an HAVIP, the API takes no SNAT entry for its vSwitch", "put a CIDR that contains 10.0.1.0/24 and more into snat.sourceCidrs, such as the VPC's"},
+	},
+	{
+		"a source CIDR that is just the vSwitch with an HAVIP", "", Adopt, func(s *situation) {
+			s.spec.HAVIPVSwitches, s.spec.Sources = []string{"vsw-b"}, []netip.Prefix{prefix("10.0.1.0/24")}
+		},
+		Problem{"snat.sourceCidrs", "10.0.1.0/24", "is no more than vSwitch vsw-b (10.0.1.0/24), which holds an HAVIP: the API takes no SNAT entry for it", "use a CIDR that contains it and more, such as the VPC's"},
 	},
 	{
 		"a vSwitch of another VPC", "", Adopt, func(s *situation) { s.spec.VSwitches = []string{"vsw-a", "vsw-b", "vsw-c", "vsw-far"} },
 		Problem{"snat.vswitches", "vsw-far", "is not a vSwitch of VPC vpc-1", "remove it from the list"},
+	},
+	{
+		"a vSwitch with an HAVIP of another VPC", "", Adopt, func(s *situation) { s.spec.HAVIPVSwitches = []string{"vsw-far"} },
+		Problem{"snat.havipVswitches", "vsw-far", "is not a vSwitch of VPC vpc-1", "remove it from the list"},
 	},
 	{
 		"a source CIDR that overlaps a listed vSwitch", "", Adopt, func(s *situation) {
@@ -435,9 +445,9 @@ func TestSourcesAreVSwitchesOfMigratedTablesAndCIDRs(t *testing.T) {
 		{"only of named tables", func(s *Spec) { s.Tables = []string{custom} }, []string{"vsw-c"}},
 		{"a CIDR stands for the vSwitches that it contains", func(s *Spec) { s.Sources = []netip.Prefix{prefix("10.0.0.0/23")} }, []string{"vsw-c", "10.0.0.0/23"}},
 		{"CIDRs outside every vSwitch come last, by their text", func(s *Spec) { s.Sources = []netip.Prefix{prefix("192.168.0.0/16"), prefix("10.9.0.0/16")} }, []string{"vsw-a", "vsw-b", "vsw-c", "10.9.0.0/16", "192.168.0.0/16"}},
-		{"a vSwitch with an HAVIP by its CIDR", func(s *Spec) {
-			s.HAVIPVSwitches, s.Sources = []string{"vsw-a"}, []netip.Prefix{prefix("10.0.0.0/24")}
-		}, []string{"vsw-b", "vsw-c", "10.0.0.0/24"}},
+		{"a vSwitch with an HAVIP by a CIDR that contains more", func(s *Spec) {
+			s.HAVIPVSwitches, s.Sources = []string{"vsw-a"}, []netip.Prefix{prefix("10.0.0.0/23")}
+		}, []string{"vsw-c", "10.0.0.0/23"}},
 		{"a listed vSwitch of a table that stays", func(s *Spec) { s.VSwitches = []string{"vsw-a", "vsw-b", "vsw-c", "vsw-o"} }, []string{"vsw-a", "vsw-b", "vsw-c", "vsw-o"}},
 		{"a listed vSwitch, and the others by CIDR", func(s *Spec) {
 			s.VSwitches, s.Sources = []string{"vsw-c"}, []netip.Prefix{prefix("10.0.0.0/23")}
