@@ -144,13 +144,13 @@ func TestARefusedStackEndsWithTheStepAndTheReason(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		text = bytes.ReplaceAll(text, []byte("main:\n          #internetChargeType"), []byte("main:\n          bandwith: 5\n          #internetChargeType"))
+		text = bytes.ReplaceAll(text, []byte("main:\n          #internetChargeType"), []byte("main:\n          speed: 5\n          #internetChargeType"))
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	status, stdout, _ := polynat(t, "rehearse", "--dir", dir)
-	if status != 1 || !strings.Contains(stdout, "stage adopt") || !strings.Contains(stdout, `alicloud.migration.addresses.main.bandwith: "bandwith" is not a known key (use one of bandwidth, internetChargeType)`) {
+	if status != 1 || !strings.Contains(stdout, "stage adopt") || !strings.Contains(stdout, `alicloud.migration.addresses.main.speed: "speed" is not a known key (use one of bandwidth, internetChargeType)`) {
 		t.Errorf("status %d\n%s", status, stdout)
 	}
 }
