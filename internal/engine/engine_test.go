@@ -507,6 +507,17 @@ func TestAfterACrashInADeletionARefreshRepairsTheState(t *testing.T) {
 	}
 }
 
+func TestACrashInADeletionEndsARunThatContinuesOnErrors(t *testing.T) {
+	t.Parallel()
+	y := newToy(t, things(map[string]int{"a": 1, "b": 1}))
+	y.up(t, nil)
+	y.SetContinueOnError(true)
+	y.server.Fault = once(sim.Delete, "b", sim.Crash)
+	if err := y.fail(t, things(map[string]int{"a": 1})); !errors.Is(err, engine.ErrCrashed) {
+		t.Errorf("got %v, want ErrCrashed", err)
+	}
+}
+
 func TestACrashInAnUpdateKeepsTheOldValueInTheState(t *testing.T) {
 	t.Parallel()
 	y := newToy(t, things(map[string]int{"a": 1}))

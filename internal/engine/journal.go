@@ -37,7 +37,12 @@ func (j *journal) AddJournalEntry(e pulumiengine.JournalEntry) error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.frozen {
+	switch {
+	case j.frozen && e.Kind == pulumiengine.JournalEntryOutputs:
+		// Dropped without a word: the engine does not survive an error here when it is to continue on errors
+		// (resource/deploy/step_executor.go of pkg/v3 v3.259.0, cancelDueToError without a step).
+		return nil
+	case j.frozen:
 		return errFrozen
 	}
 	j.entries = append(j.entries, e)

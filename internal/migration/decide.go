@@ -37,6 +37,7 @@ func Decide(spec Spec, survey *Survey, record *Record) (*Plan, error) {
 		s.guardTables(&ps, survey, record)
 		s.guardOld(&ps, survey)
 		s.guardGateway(&ps, survey)
+		s.guardSystemDefault(&ps, record)
 		s.guardSNAT(&ps, survey)
 		s.guardMove(&ps, survey, record)
 	}
@@ -180,6 +181,14 @@ func (s *scope) guardTables(ps *problems, survey *Survey, record *Record) {
 		if missing := s.missing(survey, t); t.custom()+missing > s.spec.routeQuota() {
 			ps.add(field, fmt.Sprintf("%d entries", t.custom()), fmt.Sprintf("%d more do not fit into the quota of %d", missing, s.spec.routeQuota()), "raise the quota with the vendor, then set routeQuota")
 		}
+	}
+}
+
+// guardSystemDefault keeps a declared default route declared: without it the engine would delete the route, and with it,
+// from stage switch on, the way out.
+func (s *scope) guardSystemDefault(ps *problems, record *Record) {
+	if record != nil && record.SystemDefault && !s.spec.DeclareSystemDefault && s.spec.Stage.from(Gateway) {
+		ps.add("natGateway.declareSystemRoute", "false", "this stack declares the route, and would delete it", "leave it true while the gateway is there")
 	}
 }
 

@@ -58,6 +58,10 @@ var refusals = []struct {
 		"a VPC that is not there", "", Adopt, func(s *situation) { s.net.VPC.ID = "" },
 		Problem{"vpcId", "", "no VPC of that id was found in the region", "check the id, the region and the account"},
 	},
+	{
+		"a declared route to the gateway that is declared no more", SNAT, Switch, func(s *situation) { s.record.SystemDefault = true },
+		Problem{"natGateway.declareSystemRoute", "false", "this stack declares the route, and would delete it", "leave it true while the gateway is there"},
+	},
 	// What the record says.
 	{
 		"a record of a stage that does not exist", Cover, Cover, func(s *situation) { s.record.Stage = "covered" },

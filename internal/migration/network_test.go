@@ -88,7 +88,9 @@ func (n *network) at(spec Spec) (*network, *Record) {
 }
 
 // record is what a stack writes down when the plan is done.
-func (p *Plan) record() *Record { return &Record{p.Stage, p.TableIDs(), p.VSwitches()} }
+func (p *Plan) record() *Record {
+	return &Record{p.Stage, p.TableIDs(), p.VSwitches(), p.SystemDefault()}
+}
 
 // carryOut does the whole plan.
 func (n *network) carryOut(plan *Plan, spec Spec) {

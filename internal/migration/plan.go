@@ -63,8 +63,15 @@ type ForwardPlan struct {
 	ImportID string
 }
 
+// SystemDefault tells whether the plan declares the default route to the gateway in the system table, for the Record.
+func (p *Plan) SystemDefault() bool { return p.Stage.from(Gateway) && p.spec.DeclareSystemDefault }
+
 // Protected tells whether gateway, addresses and entries carry traffic, so that they must not be deleted.
 func (p *Plan) Protected() bool { return p.Stage.from(Switch) }
+
+// ProtectsDefault tells whether the declared default routes to the NAT gateway must not be deleted. That begins one stage
+// before the others: an `up` to stage switch that no longer declares such a route would delete it with the blocks.
+func (p *Plan) ProtectsDefault() bool { return p.Stage.from(SNAT) }
 
 // VSwitches are the ids of the vSwitches that get an SNAT entry of their own, for the Record.
 func (p *Plan) VSwitches() []string {

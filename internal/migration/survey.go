@@ -103,6 +103,8 @@ type Record struct {
 	Stage     Stage
 	Tables    []string
 	VSwitches []string
+	// SystemDefault is true when the stack declares 0.0.0.0/0 to the NAT gateway in the system table.
+	SystemDefault bool
 }
 
 // table returns the table of that id.

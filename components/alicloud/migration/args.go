@@ -167,5 +167,5 @@ func (r *Record) internal() *migration.Record {
 	if r == nil {
 		return nil
 	}
-	return &migration.Record{Stage: migration.Stage(r.Stage), Tables: r.Tables, VSwitches: r.VSwitches}
+	return &migration.Record{Stage: migration.Stage(r.Stage), Tables: r.Tables, VSwitches: r.VSwitches, SystemDefault: r.SystemRoute}
 }

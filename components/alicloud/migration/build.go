@@ -136,7 +136,7 @@ func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.
 	// The name of an entry is Pulumi's: an adopted one has none, which must not count as a change.
 	extra = append(extra, pulumi.IgnoreChanges([]string{"name"}), pulumi.DependsOn(before), pulumi.Aliases(aliases))
 	if plan.ToNAT {
-		extra = append(extra, pulumi.Protect(b.plan.Protected()))
+		extra = append(extra, pulumi.Protect(b.plan.ProtectsDefault()))
 	}
 	entry, err := vpc.NewRouteEntry(b.ctx, name, args, b.childOpts(plan.ImportID, extra...)...)
 	return entry, b.keep(entry, err)

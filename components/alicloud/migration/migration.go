@@ -28,6 +28,9 @@ type Migration struct {
 	Tables pulumi.StringArrayOutput `pulumi:"tables"`
 	// VSwitches are the ids of the vSwitches with an SNAT entry of their own, part of the Record of the next update.
 	VSwitches pulumi.StringArrayOutput `pulumi:"vswitches"`
+	// SystemRoute is true while the stack declares the default route to the gateway in the system table, part of the Record of
+	// the next update.
+	SystemRoute pulumi.BoolOutput `pulumi:"systemRoute"`
 	// NATGatewayID is empty below stage gateway.
 	NATGatewayID pulumi.StringOutput `pulumi:"natGatewayId"`
 	// EgressAddresses are the public addresses that traffic leaves from, old and new, as far as they exist: what clients'
@@ -104,7 +107,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	m.describe(b)
 	return m, ctx.RegisterResourceOutputs(m, pulumi.Map{
-		"stage": m.Stage, "tables": m.Tables, "vswitches": m.VSwitches, "natGatewayId": m.NATGatewayID, "egressAddresses": m.EgressAddresses,
+		"stage": m.Stage, "tables": m.Tables, "vswitches": m.VSwitches, "systemRoute": m.SystemRoute, "natGatewayId": m.NATGatewayID, "egressAddresses": m.EgressAddresses,
 	})
 }
 
@@ -117,6 +120,7 @@ func (m *Migration) describe(b *builder) {
 	m.Network = b.args.decided.snapshot()
 	m.Tables = b.ids(b.plan.TableIDs())
 	m.VSwitches = b.ids(b.plan.VSwitches())
+	m.SystemRoute = pulumi.Bool(b.plan.SystemDefault()).ToBoolOutput()
 	m.NATGatewayID = pulumi.String("").ToStringOutput()
 	if b.nat != nil {
 		m.NATGatewayID = b.nat.ID().ToStringOutput()

@@ -12,11 +12,13 @@ type Record struct {
 	Stage     string
 	Tables    []string
 	VSwitches []string
+	// SystemRoute is [Migration.SystemRoute]. A record of an earlier version has none, which counts as false.
+	SystemRoute bool
 }
 
 // Record is what the stack must export for the next update. It resolves when the stage is done.
 func (m *Migration) Record() pulumi.Map {
-	return pulumi.Map{"stage": m.Stage, "tables": m.Tables, "vswitches": m.VSwitches}
+	return pulumi.Map{"stage": m.Stage, "tables": m.Tables, "vswitches": m.VSwitches, "systemRoute": m.SystemRoute}
 }
 
 // LastRecord reads the record that the program exported under name when the stack was last updated; nil when no stage has
@@ -36,7 +38,8 @@ func ReadRecord(exported map[string]any) *Record {
 	if stage == "" {
 		return nil
 	}
-	return &Record{Stage: stage, Tables: texts(exported["tables"]), VSwitches: texts(exported["vswitches"])}
+	systemRoute, _ := exported["systemRoute"].(bool)
+	return &Record{Stage: stage, Tables: texts(exported["tables"]), VSwitches: texts(exported["vswitches"]), SystemRoute: systemRoute}
 }
 
 func texts(value any) []string {

@@ -1,0 +1,525 @@
+package tests
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"polynat/internal/migration"
+	"polynat/internal/route"
+	"polynat/internal/sim"
+	"polynat/internal/sim/alicloud"
+)
+
+// machine carries out what a walk decides: the real engine with the real program, or the model of both.
+type machine interface {
+	// up moves to the stage of the settings, with a fault or without.
+	up(s settings, f fault) error
+	refresh() error
+	// stage is the recorded one, empty before the first.
+	stage() string
+	// operations are those that changed something, ever: "create nat", "delete cover-…".
+	operations() []string
+}
+
+// fault is what becomes of the at-th changing operation of an `up`; none when at is 0.
+type fault struct {
+	at      int
+	verdict sim.Verdict
+}
+
+// move is one step of a walk. A walk is a list of moves that is drawn before it is made, so that it can be shortened.
+type move struct {
+	// refresh is a `pulumi refresh`; declare switches declareSystemRoute on or off, which is said to stay on; release says which blocks stage switch gives to
+	// the gateway from now on. What is left is an `up`: to stage, or by some stages from where the migration stands.
+	refresh, declare bool
+	release          []netip.Prefix
+	stage            string
+	by               int
+	fault            fault
+}
+
+func (m move) String() string {
+	to := m.stage
+	if to == "" {
+		to = fmt.Sprintf("%+d", m.by)
+	}
+	switch {
+	case m.refresh:
+		return "refresh"
+	case m.declare:
+		return "switch declareSystemRoute"
+	case m.release != nil:
+		return fmt.Sprint("release ", m.release)
+	case m.fault.at > 0:
+		return fmt.Sprintf("up %s, operation %d: %s", to, m.fault.at, m.fault.verdict)
+	}
+	return "up " + to
+}
+
+// newMoves draws a walk. Most moves go forward, so that walks get somewhere; every other one meets a fault.
+func newMoves(r *rand.Rand) []move {
+	moves := make([]move, r.IntN(14))
+	for i := range moves {
+		m := &moves[i]
+		switch p := r.IntN(100); {
+		case p < 48:
+			m.by = 1
+		case p < 70:
+			m.by = -1
+		case p < 80: // the same stage again
+		case p < 84:
+			m.stage = string(pick(r, migration.Stages()...))
+		case p < 86:
+			m.by = pick(r, -3, -2, 2, 3)
+		case p < 87:
+			m.stage = pick(r, "swich", "Cover", "destroy")
+		case p < 92:
+			m.refresh = true
+		case p < 95:
+			m.declare = true
+		default:
+			blocks := route.Blocks()
+			r.Shuffle(len(blocks), func(i, j int) { blocks[i], blocks[j] = blocks[j], blocks[i] })
+			m.release = blocks[:1+r.IntN(len(blocks))]
+			slices.SortFunc(m.release, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
+		}
+		if chance(r, 50) {
+			m.fault = fault{1 + r.IntN(1+r.IntN(20)), pick(r, sim.FailBefore, sim.FailAfter, sim.Crash)}
+		}
+	}
+	return moves
+}
+
+// walker makes the moves of one walk and judges each.
+type walker struct {
+	*network
+	machine
+	settings   settings
+	traffic    *alicloud.Traffic
+	changed    int      // changes of the cloud's state so far
+	lost       []string // what the judge has found
+	orphans    bool     // an object may exist that no state knows
+	save       bool     // compare the whole state of the cloud around a refused move
+	trace      []string
+	seen       tally
+	undeclared bool   // declareSystemRoute was switched off
+	tried      int    // stages that a message has named
+	last       string // message
+}
+
+// tally counts what walks have come across, to show that the generator reaches it.
+type tally map[string]int
+
+func (t tally) add(other tally) {
+	for k, n := range other {
+		t[k] += n
+	}
+}
+
+// errWalk is what is wrong with a walk; it is not an error that the machine returned.
+type errWalk struct{ what string }
+
+func (e errWalk) Error() string { return e.what }
+
+func wrong(format string, args ...any) error { return errWalk{fmt.Sprintf(format, args...)} }
+
+func newWalker(n *network, m machine) *walker {
+	w := &walker{network: n, machine: m, seen: tally{}, traffic: alicloud.NewTraffic(n.cloud, n.vpc)}
+	n.cloud.OnChange = func() {
+		w.changed++
+		s := w.traffic.Observe()
+		if s.Holes+s.Lost+s.Hijacked == 0 || len(w.lost) > 0 {
+			return
+		}
+		for _, p := range s.Problems {
+			if p.What != alicloud.ProblemCut {
+				w.lost = append(w.lost, p.String())
+			}
+		}
+	}
+	return w
+}
+
+// walk makes the moves, then goes on without faults to the end and back to the beginning.
+func (w *walker) walk(moves []move) error {
+	for _, m := range moves {
+		var err error
+		switch {
+		case m.refresh:
+			err = w.renew()
+		case m.declare:
+			w.undeclared = w.undeclared || w.settings.declare
+			w.settings.declare = !w.settings.declare
+			w.note("declareSystemRoute: %v", w.settings.declare)
+		case m.release != nil:
+			w.settings.release = m.release
+			w.note("release %v", m.release)
+		default:
+			stage := m.stage
+			if stage == "" {
+				stages := migration.Stages()
+				stage = string(stages[min(max(w.index()+m.by, 0), len(stages)-1)])
+			}
+			err = w.move(stage, m.fault)
+		}
+		if wrong := (errWalk{}); errors.As(err, &wrong) {
+			return wrong
+		}
+	}
+	return w.finish()
+}
+
+func (w *walker) note(format string, args ...any) {
+	w.trace = append(w.trace, fmt.Sprintf(format, args...))
+}
+
+// index of the recorded stage, -1 before the first.
+func (w *walker) index() int { return migration.Stage(w.stage()).Index() }
+
+// legal tells whether the rules of the migration let the next `up` go to the stage at all. It may still be refused.
+func (w *walker) legal(stage string) bool {
+	to := migration.Stage(stage).Index()
+	if w.index() < 0 {
+		return to == 0
+	}
+	partly := len(w.settings.release) > 0 && len(w.settings.release) < len(route.Blocks())
+	return to >= max(0, w.index()-1) && to <= w.index()+1 && !(stage == string(migration.Retire) && partly)
+}
+
+// move is one `up` and everything that must hold after it. The error is an errWalk, or that of the `up`.
+func (w *walker) move(stage string, f fault) error {
+	was, legal := w.stage(), w.legal(stage)
+	changed, ops := w.changed, len(w.operations())
+	var before []byte
+	if w.save {
+		before = must(w.cloud.Save())
+	}
+	w.settings.stage = stage
+	err := w.up(w.settings, f)
+	now := w.stage()
+	done := w.operations()[ops:]
+	w.log(was, now, f, done, err)
+	refused := err != nil && strings.Contains(err.Error(), "is refused, nothing has been changed")
+	switch {
+	case len(w.lost) > 0:
+		return wrong("lost: %s", strings.Join(w.lost, "; "))
+	case !legal && err == nil:
+		return wrong("from %q to %q is illegal, and was done", was, stage)
+	case (!legal || refused) && (w.changed != changed || len(done) > 0 || now != was):
+		return wrong("from %q to %q was refused, and changed something: %v", was, stage, done)
+	case (!legal || refused) && w.save && string(before) != string(must(w.cloud.Save())):
+		return wrong("from %q to %q was refused, and the cloud is not what it was", was, stage)
+	case err == nil && now != stage:
+		return wrong("the up to %s succeeded, and the recorded stage is %q", stage, now)
+	case err != nil && now != was && now != stage:
+		return wrong("the up from %q to %q failed, and the recorded stage is %q", was, stage, now)
+	}
+	w.orphans = w.orphans || f.at > 0 && len(done) >= f.at && f.verdict != sim.FailBefore
+	if err == nil || now != was {
+		if missing := w.made(now); len(missing) > 0 {
+			return wrong("stage %s is recorded, but %s", now, strings.Join(missing, "; "))
+		}
+	}
+	if err == nil && !w.orphans {
+		if left := w.left(now); len(left) > 0 {
+			return wrong("stage %s is done, but %s", now, strings.Join(left, "; "))
+		}
+	}
+	return err
+}
+
+// log writes the trace and counts what has been met.
+func (w *walker) log(was, now string, f fault, done []string, err error) {
+	what := "done"
+	if err != nil {
+		what = "failed: " + strings.ReplaceAll(err.Error(), "\n", " / ")
+	}
+	from := ""
+	if f.at > 0 {
+		from = fmt.Sprintf(" with operation %d: %s", f.at, f.verdict)
+	}
+	w.note("up from %q to %q%s: %d operations %v, recorded %q, %s", was, w.settings.stage, from, len(done), done, now, what)
+	w.seen["ups"]++
+	switch {
+	case err == nil:
+		w.seen["ups done"]++
+	case strings.Contains(err.Error(), "is refused"):
+		w.seen["ups refused"]++
+	case strings.Contains(err.Error(), "is not complete"):
+		w.seen["gates closed"]++
+	}
+	if f.at > 0 && len(done) >= f.at {
+		w.seen["fault: "+f.verdict.String()]++
+	}
+	if err != nil && strings.Contains(err.Error(), alicloud.CodeRouteInUse) {
+		w.seen["gateway deletion refused"]++
+	}
+}
+
+func (w *walker) renew() error {
+	err := w.refresh()
+	w.note("refresh: %v", err)
+	w.seen["refreshes"]++
+	return err
+}
+
+// count says what kind of network has been walked from end to end.
+func (w *walker) count() {
+	w.seen["walks"]++
+	w.seen["cloud: automatic route "+string(w.options.AutomaticRoute)]++
+	w.seen["cloud: deletion of a gateway "+map[alicloud.DeleteNAT]string{alicloud.DeleteRemovesRoute: "removes it", alicloud.DeleteRefused: "refuses"}[w.options.DeleteNAT]]++
+	w.seen["cloud: gateway beside a default route "+string(w.options.CreateNATWithDefault)]++
+	w.seen["old: "+w.old.Type]++
+	for what, is := range map[string]bool{
+		"bandwidth package": w.pkg > 0, "forwards": len(w.forwards) > 0, "several tables": len(w.tables) > 1,
+		"several addresses": len(w.addresses) > 1, "source CIDRs": len(w.snat.Sources) > 0,
+	} {
+		if is {
+			w.seen[what]++
+		}
+	}
+}
+
+// finish goes to the last stage, and back to the first, without faults and by the advice of the messages.
+func (w *walker) finish() error {
+	w.note("now without faults to retire and back")
+	w.settings.release = nil
+	last := len(migration.Stages()) - 1
+	for _, goal := range []int{last, 0} {
+		for tries := 0; w.index() != goal; tries++ {
+			if tries > 40 {
+				return wrong("stage %s cannot be reached", migration.Stages()[goal])
+			}
+			to := w.index() + 1
+			if goal < w.index() {
+				to = w.index() - 1
+			}
+			err := w.move(string(migration.Stages()[to]), fault{})
+			if err == nil {
+				continue
+			}
+			if err := w.follow(err); err != nil {
+				return err
+			}
+		}
+	}
+	// Once more at the end: nothing may be left to do, and nothing of ours be there.
+	if err := w.move(string(migration.Adopt), fault{}); err != nil {
+		return wrong("back at adopt, the stage cannot be repeated: %v", err)
+	}
+	if left := w.left(string(migration.Adopt)); len(left) > 0 {
+		return wrong("back at adopt, but %s", strings.Join(left, "; "))
+	}
+	w.count()
+	return nil
+}
+
+// follow does what a message advises, and what the messages advise that come of it. It returns an errWalk only.
+func (w *walker) follow(err error) error {
+	for range 3 {
+		if err = w.advised(err); err == nil || errors.As(err, &errWalk{}) {
+			return err
+		}
+	}
+	return nil
+}
+
+// advised does what a message advises, and returns the error that comes of it.
+func (w *walker) advised(err error) error {
+	var steps []func() error
+	try := func(index int) func() error {
+		return func() error {
+			if index < 0 || index >= len(migration.Stages()) {
+				return errors.New("no such stage")
+			}
+			return w.move(string(migration.Stages()[index]), fault{})
+		}
+	}
+	text, was := err.Error(), w.index()
+	says := func(s string) bool { return strings.Contains(text, s) }
+	switch {
+	case says(alicloud.CodeRouteInUse) && !slices.Contains(w.tables, w.system):
+		// The cloud has put its route into a table that does not move: declareSystemRoute does not reach it.
+		w.seen["automatic route deleted by hand"]++
+		steps = append(steps, w.deleteAutomatic, try(was))
+	case says("set natGateway.declareSystemRoute"), says(alicloud.CodeRouteInUse):
+		w.settings.declare = true
+		w.seen["declareSystemRoute by advice"]++
+		steps = append(steps, try(migration.Gateway.Index()))
+	case says("leave it true"), says("it is protected"), says("is protected"):
+		w.settings.declare = true
+	case says("pulumi refresh"):
+		steps = append(steps, w.renew, try(was))
+	case says("still points at"):
+		steps = append(steps, w.deleteLeftovers)
+	case says("is not complete"):
+		steps = append(steps, try(was))
+	case says("lookups show the network"):
+		// The message names several stages: one after the other, as often as it comes.
+		_, list, _ := strings.Cut(text, "set stage to ")
+		list, _, _ = strings.Cut(list, " where")
+		names := strings.Split(list, " or ")
+		steps = append(steps, try(migration.Stage(names[w.tried%len(names)]).Index()))
+		w.tried++
+	case text == w.last:
+		// What every operator does when a message comes twice.
+		steps = append(steps, w.renew)
+	}
+	w.last = text
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deleteLeftovers deletes, as the owner would by hand, the routes to the old next hop that the migration does not know.
+func (w *walker) deleteLeftovers() error {
+	for _, t := range w.cloud.RouteTables(w.vpc) {
+		for _, e := range t.Entries {
+			if e.HopID != w.old.ID || slices.Contains(route.Blocks(), e.CIDR) {
+				continue
+			}
+			if err := w.cloud.DeleteRouteEntry(t.ID, e.CIDR, e.HopID); err != nil {
+				return err
+			}
+		}
+	}
+	if len(w.lost) > 0 {
+		return wrong("lost, when the owner deleted what was left: %s", strings.Join(w.lost, "; "))
+	}
+	return nil
+}
+
+// deleteAutomatic deletes, by hand, the default route that the cloud has made with the gateway.
+func (w *walker) deleteAutomatic() error {
+	for _, e := range must(w.cloud.DescribeRouteTable(w.system)).Entries {
+		if e.Automatic {
+			check(w.cloud.DeleteRouteEntry(w.system, e.CIDR, e.HopID))
+		}
+	}
+	return nil
+}
+
+// reality is what stands in the cloud, looked at without any code of the product.
+type reality struct {
+	defaults map[string]alicloud.Hop                  // of the tables that move, Available
+	blocks   map[string]map[netip.Prefix]alicloud.Hop // likewise
+	gateway  alicloud.NATGateway
+	eips     map[string]alicloud.EIP // ours, by key
+	snat     []alicloud.SNATEntry
+	forwards int
+}
+
+func (w *walker) reality() reality {
+	is := reality{defaults: map[string]alicloud.Hop{}, blocks: map[string]map[netip.Prefix]alicloud.Hop{}, eips: map[string]alicloud.EIP{}}
+	for _, id := range w.tables {
+		is.blocks[id] = map[netip.Prefix]alicloud.Hop{}
+		t := must(w.cloud.DescribeRouteTable(id))
+		for _, e := range t.Entries {
+			switch {
+			case e.Status != alicloud.Available || e.Type == alicloud.System:
+			case e.CIDR == route.Default():
+				is.defaults[id] = e.Hop()
+			case slices.Contains(route.Blocks(), e.CIDR):
+				is.blocks[id][e.CIDR] = e.Hop()
+			}
+		}
+	}
+	for _, g := range w.cloud.NATGateways(w.vpc) {
+		if g.Name == gatewayName {
+			is.gateway = g
+			is.snat, is.forwards = w.cloud.SNATEntries(g.SNATTableID), len(w.cloud.ForwardEntries(g.ForwardTableID))
+		}
+	}
+	for _, e := range w.cloud.EIPs() {
+		if key, ours := strings.CutPrefix(e.Name, gatewayName+"-"); ours {
+			is.eips[key] = e
+		}
+	}
+	return is
+}
+
+// made lists what is missing of the work of a stage.
+func (w *walker) made(stage string) []string {
+	is, at := w.reality(), migration.Stage(stage).Index()
+	old := alicloud.Hop{Type: alicloud.HopType(w.old.Type), ID: w.old.ID}
+	nat := alicloud.Hop{Type: alicloud.HopNATGateway, ID: is.gateway.ID}
+	var missing []string
+	lack := func(format string, args ...any) {
+		missing = append(missing, "there is no "+fmt.Sprintf(format, args...))
+	}
+	for _, t := range w.tables {
+		if at <= 1 && is.defaults[t] != old {
+			lack("default route of %s to the old next hop", t)
+		}
+		for _, b := range route.Blocks() {
+			kept := at == 6 && len(w.settings.release) > 0 && !slices.Contains(w.settings.release, b)
+			if (at >= 1 && at <= 5 || kept) && is.blocks[t][b] != old {
+				lack("%s of %s to the old next hop", b, t)
+			}
+		}
+		// An owner may switch declareSystemRoute off in the moment after the route was made and before it was recorded. Then
+		// it goes again; until the switch nothing depends on it, and the next stage is refused without it.
+		if excused := w.undeclared && t == w.system && at < 6; at >= 3 && is.defaults[t] != nat && !excused {
+			lack("default route of %s to the gateway", t)
+		}
+	}
+	if at >= 3 && is.gateway.Status != alicloud.Available {
+		lack("gateway")
+	}
+	for key := range w.addresses {
+		e := is.eips[key]
+		if at >= 4 && (e.InstanceID != is.gateway.ID || e.Status != alicloud.InUse || w.pkg > 0 && e.BandwidthPackageID == "") {
+			lack("address %s in use and in its package", key)
+		}
+	}
+	if at < 5 {
+		return missing
+	}
+	for _, v := range w.moved() {
+		if !slices.ContainsFunc(is.snat, func(e alicloud.SNATEntry) bool {
+			return e.Status == alicloud.Available && e.CIDR.Bits() <= v.CIDR.Bits() && e.CIDR.Contains(v.CIDR.Addr())
+		}) {
+			lack("SNAT entry of %s", v.ID)
+		}
+	}
+	if is.forwards != len(w.forwards) {
+		lack("forward entry")
+	}
+	return missing
+}
+
+// left lists what stands that stage does not have.
+func (w *walker) left(stage string) []string {
+	is, at := w.reality(), migration.Stage(stage).Index()
+	old := alicloud.Hop{Type: alicloud.HopType(w.old.Type), ID: w.old.ID}
+	var left []string
+	too := func(format string, args ...any) { left = append(left, fmt.Sprintf(format, args...)+" is left") }
+	for _, t := range w.tables {
+		if at >= 2 && is.defaults[t] == old {
+			too("the default route of %s to the old next hop", t)
+		}
+		for b, hop := range is.blocks[t] {
+			released := at >= 6 && (len(w.settings.release) == 0 || slices.Contains(w.settings.release, b))
+			if (at == 0 || released) && hop == old {
+				too("%s of %s", b, t)
+			}
+		}
+	}
+	if at < 3 && is.gateway.ID != "" {
+		too("gateway %s", is.gateway.ID)
+	}
+	if at < 4 && len(is.eips) > 0 {
+		too("an address")
+	}
+	if at < 5 && len(is.snat)+is.forwards > 0 {
+		too("an SNAT or forward entry")
+	}
+	return left
+}
