@@ -41,6 +41,8 @@ type mutant struct {
 	ungated     bool                  // passes every gate
 	deleteFirst bool                  // deletes before it creates
 	careless    bool                  // records the stage and deletes although something has failed
+	unprotected bool                  // lets everything be deleted
+	unruled     bool                  // is not told which moves are illegal: only what is lost counts
 }
 
 // resource is what the program declares.
@@ -335,7 +337,7 @@ type declaration struct {
 }
 
 func (d *declaration) add(name, typ, importID string, protect bool, deps []string, inputs func() sim.Object) {
-	d.all = append(d.all, resource{name, typ, importID, slices.Clone(deps), protect, inputs})
+	d.all = append(d.all, resource{name, typ, importID, slices.Clone(deps), protect && !d.mutant.unprotected, inputs})
 }
 
 func (m *model) id(name string) string { return m.state[name].id }

@@ -100,6 +100,7 @@ type walker struct {
 	machine
 	settings   settings
 	traffic    *alicloud.Traffic
+	whole      bool     // judge quickly, see newWalker
 	changed    int      // changes of the cloud's state so far
 	lost       []string // what the judge has found
 	orphans    bool     // an object may exist that no state knows
@@ -107,6 +108,7 @@ type walker struct {
 	trace      []string
 	seen       tally
 	undeclared bool   // declareSystemRoute was switched off
+	unruled    bool   // every move is legal, only what is lost counts: for tests of the walks
 	tried      int    // stages that a message has named
 	last       string // message
 }
@@ -127,21 +129,31 @@ func (e errWalk) Error() string { return e.what }
 
 func wrong(format string, args ...any) error { return errWalk{fmt.Sprintf(format, args...)} }
 
-func newWalker(n *network, m machine) *walker {
-	w := &walker{network: n, machine: m, seen: tally{}, traffic: alicloud.NewTraffic(n.cloud, n.vpc)}
+// newWalker judges every single change of the cloud. A quick one asks, where every vSwitch reaches every destination to
+// begin with, only the judge of routes each time, and whether anything is hijacked after each `up`.
+func newWalker(n *network, m machine, quick bool) *walker {
+	w := &walker{network: n, machine: m, save: !quick, seen: tally{}, traffic: alicloud.NewTraffic(n.cloud, n.vpc)}
+	w.whole = quick && len(n.cloud.Judge(n.vpc)) == 0
 	n.cloud.OnChange = func() {
 		w.changed++
-		s := w.traffic.Observe()
-		if s.Holes+s.Lost+s.Hijacked == 0 || len(w.lost) > 0 {
-			return
-		}
-		for _, p := range s.Problems {
-			if p.What != alicloud.ProblemCut {
-				w.lost = append(w.lost, p.String())
-			}
+		if !w.whole || n.cloud.Judge(n.vpc) != nil {
+			w.observe()
 		}
 	}
 	return w
+}
+
+// observe asks whether everything that had a way out at the beginning has one now, and nothing is hijacked.
+func (w *walker) observe() {
+	s := w.traffic.Observe()
+	if s.Holes+s.Lost+s.Hijacked == 0 || len(w.lost) > 0 {
+		return
+	}
+	for _, p := range s.Problems {
+		if p.What != alicloud.ProblemCut {
+			w.lost = append(w.lost, p.String())
+		}
+	}
 }
 
 // walk makes the moves, then goes on without faults to the end and back to the beginning.
@@ -192,7 +204,7 @@ func (w *walker) legal(stage string) bool {
 
 // move is one `up` and everything that must hold after it. The error is an errWalk, or that of the `up`.
 func (w *walker) move(stage string, f fault) error {
-	was, legal := w.stage(), w.legal(stage)
+	was, legal := w.stage(), w.unruled || w.legal(stage)
 	changed, ops := w.changed, len(w.operations())
 	var before []byte
 	if w.save {
@@ -200,6 +212,7 @@ func (w *walker) move(stage string, f fault) error {
 	}
 	w.settings.stage = stage
 	err := w.up(w.settings, f)
+	w.observe()
 	now := w.stage()
 	done := w.operations()[ops:]
 	w.log(was, now, f, done, err)
@@ -219,15 +232,15 @@ func (w *walker) move(stage string, f fault) error {
 		return wrong("the up from %q to %q failed, and the recorded stage is %q", was, stage, now)
 	}
 	w.orphans = w.orphans || f.at > 0 && len(done) >= f.at && f.verdict != sim.FailBefore
-	if err == nil || now != was {
-		if missing := w.made(now); len(missing) > 0 {
-			return wrong("stage %s is recorded, but %s", now, strings.Join(missing, "; "))
-		}
+	if err != nil && now == was {
+		return err
 	}
-	if err == nil && !w.orphans {
-		if left := w.left(now); len(left) > 0 {
-			return wrong("stage %s is done, but %s", now, strings.Join(left, "; "))
-		}
+	is := w.reality()
+	if missing := w.made(now, is); len(missing) > 0 {
+		return wrong("stage %s is recorded, but %s", now, strings.Join(missing, "; "))
+	}
+	if left := w.left(now, is); err == nil && !w.orphans && len(left) > 0 {
+		return wrong("stage %s is done, but %s", now, strings.Join(left, "; "))
 	}
 	return err
 }
@@ -311,7 +324,7 @@ func (w *walker) finish() error {
 	if err := w.move(string(migration.Adopt), fault{}); err != nil {
 		return wrong("back at adopt, the stage cannot be repeated: %v", err)
 	}
-	if left := w.left(string(migration.Adopt)); len(left) > 0 {
+	if left := w.left(string(migration.Adopt), w.reality()); len(left) > 0 {
 		return wrong("back at adopt, but %s", strings.Join(left, "; "))
 	}
 	w.count()
@@ -321,9 +334,13 @@ func (w *walker) finish() error {
 // follow does what a message advises, and what the messages advise that come of it. It returns an errWalk only.
 func (w *walker) follow(err error) error {
 	for range 3 {
-		if err = w.advised(err); err == nil || errors.As(err, &errWalk{}) {
+		if err == nil || errors.As(err, &errWalk{}) {
 			return err
 		}
+		err = w.advised(err)
+	}
+	if errors.As(err, &errWalk{}) {
+		return err
 	}
 	return nil
 }
@@ -446,8 +463,8 @@ func (w *walker) reality() reality {
 }
 
 // made lists what is missing of the work of a stage.
-func (w *walker) made(stage string) []string {
-	is, at := w.reality(), migration.Stage(stage).Index()
+func (w *walker) made(stage string, is reality) []string {
+	at := migration.Stage(stage).Index()
 	old := alicloud.Hop{Type: alicloud.HopType(w.old.Type), ID: w.old.ID}
 	nat := alicloud.Hop{Type: alicloud.HopNATGateway, ID: is.gateway.ID}
 	var missing []string
@@ -496,8 +513,8 @@ func (w *walker) made(stage string) []string {
 }
 
 // left lists what stands that stage does not have.
-func (w *walker) left(stage string) []string {
-	is, at := w.reality(), migration.Stage(stage).Index()
+func (w *walker) left(stage string, is reality) []string {
+	at := migration.Stage(stage).Index()
 	old := alicloud.Hop{Type: alicloud.HopType(w.old.Type), ID: w.old.ID}
 	var left []string
 	too := func(format string, args ...any) { left = append(left, fmt.Sprintf(format, args...)+" is left") }

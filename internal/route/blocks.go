@@ -40,7 +40,9 @@ func Destinations() *netipx.IPSet { return destinations() }
 // ascending: 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, … 128.0.0.0/1. There are eight.
 // Together they do all that a default route does, and each of them is more
 // specific than it. The caller owns the slice.
-func Blocks() []netip.Prefix { return Destinations().Prefixes() }
+func Blocks() []netip.Prefix { return slices.Clone(blocks()) }
+
+var blocks = sync.OnceValue(func() []netip.Prefix { return Destinations().Prefixes() })
 
 // A CIDRError says why a text is not the IPv4 prefix it should be, and what to
 // write instead.
