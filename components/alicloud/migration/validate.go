@@ -43,10 +43,7 @@ func (c *checks) required(field, value, wayOut string) bool {
 // spec turns the Args into what package migration decides on, or returns every problem.
 func (a *Args) spec() (migration.Spec, error) {
 	var c checks
-	stage, err := migration.ParseStage(a.Stage)
-	if err != nil {
-		c = append(c, migration.Problem{Field: "stage", Rule: err.Error()})
-	}
+	stage := a.validateStage(&c)
 	s := migration.Spec{
 		Stage:                stage,
 		Old:                  a.validateOld(&c),
@@ -78,6 +75,14 @@ func (a *Args) spec() (migration.Spec, error) {
 		c.add("release", strings.Join(a.Release, ","), "must hold all eight blocks at stage retire", "release the rest at stage switch first")
 	}
 	return s, errors.Join(c...)
+}
+
+func (a *Args) validateStage(c *checks) migration.Stage {
+	stage, err := migration.ParseStage(a.Stage)
+	if c.required("stage", a.Stage, "begin with adopt") && err != nil {
+		*c = append(*c, migration.Problem{Field: "stage", Rule: err.Error()})
+	}
+	return stage
 }
 
 func (a *Args) validateOld(c *checks) migration.OldNextHop {
@@ -171,9 +176,13 @@ func (a *Args) validateForwards(c *checks, s *migration.Spec) {
 
 func (a *Args) validateRelease(c *checks) []netip.Prefix {
 	blocks := validateCIDRs(c, "release", a.Release)
+	var known []string
+	for _, b := range route.Blocks() {
+		known = append(known, b.String())
+	}
 	for _, b := range blocks {
 		if !slices.Contains(route.Blocks(), b) {
-			c.add("release", b, "is not one of the eight blocks", fmt.Sprint("use ", route.Blocks()))
+			c.add("release", b, "is not one of the eight blocks", "use "+strings.Join(known, ", "))
 		}
 	}
 	return blocks
@@ -204,7 +213,7 @@ func port(c *checks, field, value string) {
 	for _, n := range numbers {
 		v, err := strconv.Atoi(n)
 		if err != nil || v < 1 || v > 65535 || v < last || len(numbers) > 2 {
-			c.add(field, value, "must be a port of 1 to 65535, a range like 10/20, or any", "")
+			c.add(field, value, "must be a port of 1 to 65535, a range of them, or any", "write 443, 10/20 or any")
 			return
 		}
 		last = v

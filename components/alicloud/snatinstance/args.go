@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -114,7 +115,7 @@ func (a *Args) Validate() error {
 func (i Instance) problems(vswitches map[string]VSwitch) []error {
 	var problems []error
 	if _, ok := vswitches[i.VSwitch]; !ok {
-		problems = append(problems, migration.Problem{Field: "instance.vswitch", Value: strconv.Quote(i.VSwitch), Rule: "is not one of vswitches", WayOut: "use one of " + fmt.Sprint(sortedKeys(vswitches))})
+		problems = append(problems, migration.Problem{Field: "instance.vswitch", Value: strconv.Quote(i.VSwitch), Rule: "is not one of vswitches", WayOut: "use one of " + strings.Join(sortedKeys(vswitches), ", ")})
 	}
 	for _, f := range []struct{ field, value string }{{"instance.imageId", i.ImageID}, {"instance.type", i.Type}} {
 		if f.value == "" {

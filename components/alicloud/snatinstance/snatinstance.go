@@ -1,6 +1,8 @@
 package snatinstance
 
 import (
+	"errors"
+
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/ecs"
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -39,10 +41,13 @@ func (s *SNATInstance) VSwitch(key string) pulumi.StringOutput { return s.vswitc
 // DefaultRouteName is the child name of the default route of the table of that key, for the alias of whoever takes it over.
 func DefaultRouteName(name, table string) string { return name + "-default-" + table }
 
-// New makes the network.
+// New makes the network, or returns the problems of the Args.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*SNATInstance, error) {
 	if err := args.Validate(); err != nil {
 		return nil, err
+	}
+	if args.Provider == nil {
+		return nil, errors.New("provider: is missing (make one with alicloud.NewProvider and a region)")
 	}
 	s := &SNATInstance{tables: map[string]pulumi.StringOutput{}, vswitches: map[string]pulumi.StringOutput{}}
 	if err := ctx.RegisterComponentResource(TypeToken, name, s, opts...); err != nil {

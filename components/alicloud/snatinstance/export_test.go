@@ -1,0 +1,4 @@
+package snatinstance
+
+// UserData lets a test see the script of an instance.
+var UserData = userData
