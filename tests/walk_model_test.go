@@ -42,7 +42,7 @@ type mutant struct {
 	deleteFirst bool                  // deletes before it creates
 	careless    bool                  // records the stage and deletes although something has failed
 	unprotected bool                  // lets everything be deleted
-	unruled     bool                  // is not told which moves are illegal: only what is lost counts
+	unruled     bool                  // only what is lost counts, not which moves are illegal or what a stage has done
 }
 
 // resource is what the program declares.

@@ -11,12 +11,18 @@ import (
 	"polynat/internal/sim/alicloud"
 )
 
+// withoutUncover skips the stage that makes room for the default route to the gateway.
+var withoutUncover = []move{
+	{stage: "adopt"}, {stage: "cover"}, {stage: "gateway"}, {stage: "address"}, {stage: "snat"}, {stage: "switch"},
+}
+
 // mutants are mistakes that the program or the engine might have, and what the walks then say. A property test that
 // cannot fail proves nothing.
 var mutants = []struct {
 	name   string
 	mutant mutant
 	says   string
+	moves  []move // random ones when there are none
 }{
 	{
 		"a vSwitch loses its SNAT entry at the switch",
@@ -25,7 +31,7 @@ var mutants = []struct {
 				p.SNAT = p.SNAT[1:]
 			}
 		}},
-		"lost: ",
+		"lost: ", nil,
 	},
 	{
 		"a vSwitch never gets an SNAT entry, and no gate asks",
@@ -34,7 +40,7 @@ var mutants = []struct {
 				p.SNAT = p.SNAT[1:]
 			}
 		}},
-		"stage snat is recorded, but there is no SNAT entry",
+		"stage snat is recorded, but there is no SNAT entry", nil,
 	},
 	{
 		"a vSwitch never gets an SNAT entry",
@@ -43,7 +49,7 @@ var mutants = []struct {
 				p.SNAT = p.SNAT[1:]
 			}
 		}},
-		"cannot be reached",
+		"cannot be reached", nil,
 	},
 	{
 		"the default route goes before all blocks are there",
@@ -52,37 +58,37 @@ var mutants = []struct {
 				eachTable(p, func(r migration.RoutePlan) bool { return r.CIDR == route.Blocks()[3] || r.CIDR == route.Default() })
 			}
 		}, ungated: true},
-		"lost: ",
+		"lost: ", nil,
 	},
 	{
 		"deletions come before creations",
 		mutant{deleteFirst: true},
-		"is recorded, but there is no",
+		"is recorded, but there is no", nil,
 	},
 	{
 		"the switch drops the default route to the gateway, which is protected",
 		mutant{amend: dropDefaultAtSwitch},
-		"cannot be reached",
+		"cannot be reached", nil,
 	},
 	{
 		"the switch drops the default route to the gateway, which is not protected",
 		mutant{amend: dropDefaultAtSwitch, unprotected: true},
-		"lost: ",
+		"lost: ", nil,
 	},
 	{
 		"a stage is recorded although something has failed",
 		mutant{careless: true, ungated: true},
-		"is recorded, but there is no",
+		"is recorded, but there is no", nil,
 	},
 	{
 		"any stage may be skipped",
 		mutant{bypass: true},
-		"is illegal, and was done",
+		"was refused, and changed something", withoutUncover,
 	},
 	{
 		"any stage may be skipped, and no gate asks",
 		mutant{bypass: true, ungated: true, unruled: true},
-		"lost: ",
+		"lost: ", withoutUncover,
 	},
 }
 
@@ -106,7 +112,11 @@ func TestWalksFindEveryMistakeThatIsPlanted(t *testing.T) {
 			t.Parallel()
 			var found []string
 			for seed := *walkSeed; seed < *walkSeed+walks; seed++ {
-				_, err := walkModel(m.mutant)(seed, newMoves(source(seed, forMoves)))
+				moves := m.moves
+				if moves == nil {
+					moves = newMoves(source(seed, forMoves))
+				}
+				_, err := walkModel(m.mutant)(seed, moves)
 				if err == nil {
 					continue
 				}
