@@ -144,7 +144,9 @@ func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, e
 // while the network still needs it.
 func (s *alicloudSetup) validate() error {
 	var problems []error
-	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	add := func(field, value, rule, wayOut string) {
+		problems = append(problems, migration.Problem{Field: "alicloud." + field, Value: value, Rule: rule, WayOut: wayOut})
+	}
 	network, m := s.config.Network, s.config.Migration
 	if network != nil {
 		if err := s.networkArgs().Validate(); err != nil {
@@ -154,14 +156,16 @@ func (s *alicloudSetup) validate() error {
 	switch {
 	case m == nil:
 		if r := s.last.Record; r != nil && r.Stage != "adopt" {
-			add("alicloud.migration: is gone, but the network stands at stage %s and needs it (put it back; only at stage adopt may it be taken out)", r.Stage)
+			add("migration", "", "is gone, but the network stands at stage "+r.Stage+" and needs it", "put it back; only at stage adopt may it be taken out")
 		}
 	case network != nil:
 		for field, given := range map[string]bool{"vpcId": m.VPCID != "", "oldNextHop": m.OldNextHop != nil, "routeTables": m.RouteTables != nil} {
 			if given {
-				add("alicloud.migration.%s: contradicts alicloud.network, which makes it (leave one of the two out)", field)
+				add("migration."+field, "", "contradicts alicloud.network, which makes it", "leave one of the two out")
 			}
 		}
+	case s.last.VPCID != "":
+		add("network", "", "is gone, but the migration is that of its VPC "+s.last.VPCID, "put it back; take both out at stage adopt to delete the network")
 	default:
 		if m.OldNextHop == nil {
 			problems = append(problems, missing("alicloud.migration.oldNextHop", "give type and id of what the 0.0.0.0/0 entries point at"))
@@ -171,8 +175,8 @@ func (s *alicloudSetup) validate() error {
 		}
 	}
 	if m != nil {
-		for _, name := range s.unknownVSwitches() {
-			add("alicloud.migration: %q: is not one of alicloud.network.vswitches (use a key of that block)", name)
+		for _, u := range s.unknownVSwitches() {
+			add("migration."+u.field, fmt.Sprintf("%q", u.key), "is not one of alicloud.network.vswitches", "use a key of that block")
 		}
 		if err := s.migrationArgs().Validate(); err != nil {
 			problems = append(problems, under("alicloud.migration", err))

@@ -23,21 +23,36 @@ func newAlicloudProvider(ctx *pulumi.Context) (*alicloud.Provider, error) {
 		return nil, missing("alicloud:region", "set the region of the VPC: pulumi config set alicloud:region cn-hangzhou")
 	}
 	args := &alicloud.ProviderArgs{Region: pulumi.String(region)}
-	for key, field := range map[string]*pulumi.StringPtrInput{
-		"profile": &args.Profile, "sharedCredentialsFile": &args.SharedCredentialsFile, "ecsRoleName": &args.EcsRoleName,
-	} {
+	plain, secret := alicloudProviderFields(args)
+	for key, field := range plain {
 		if value, err := c.Try(key); err == nil {
 			*field = pulumi.String(value)
 		}
 	}
-	for key, field := range map[string]*pulumi.StringPtrInput{
-		"accessKey": &args.AccessKey, "secretKey": &args.SecretKey, "securityToken": &args.SecurityToken,
-	} {
+	for key, field := range secret {
 		if value, err := c.TrySecret(key); err == nil {
 			*field = value
 		}
 	}
 	return alicloud.NewProvider(ctx, "alicloud", args)
+}
+
+// alicloudProviderFields are the keys of the namespace alicloud, beside region, and the fields that they fill.
+func alicloudProviderFields(args *alicloud.ProviderArgs) (plain, secret map[string]*pulumi.StringPtrInput) {
+	plain = map[string]*pulumi.StringPtrInput{
+		"profile": &args.Profile, "sharedCredentialsFile": &args.SharedCredentialsFile, "ecsRoleName": &args.EcsRoleName,
+	}
+	secret = map[string]*pulumi.StringPtrInput{
+		"accessKey": &args.AccessKey, "secretKey": &args.SecretKey, "securityToken": &args.SecurityToken,
+	}
+	return plain, secret
+}
+
+func alicloudProviderKeys() []string {
+	plain, secret := alicloudProviderFields(&alicloud.ProviderArgs{})
+	keys := slices.Collect(maps.Keys(plain))
+	keys = slices.AppendSeq(keys, maps.Keys(secret))
+	return slices.Sorted(slices.Values(append(keys, "region")))
 }
 
 // The ids under which the migration knows what a network of its own has not made yet.
@@ -140,19 +155,25 @@ func (s *alicloudSetup) objects() map[string]migration.Object {
 	return objects
 }
 
-// unknownVSwitches are the keys of the migration block that the network block does not have, sorted.
-func (s *alicloudSetup) unknownVSwitches() []string {
+// unknownVSwitch is a key of the migration block that the network block does not have.
+type unknownVSwitch struct{ field, key string }
+
+func (s *alicloudSetup) unknownVSwitches() []unknownVSwitch {
 	if s.config.Network == nil {
 		return nil
 	}
 	m := s.config.Migration
-	unknown := map[string]bool{}
-	for _, k := range slices.Concat([]string{m.NATGateway.VSwitch}, m.SNAT.VSwitches, m.SNAT.HAVIPVSwitches) {
-		if _, ok := s.config.Network.VSwitches[k]; !ok && k != "" {
-			unknown[k] = true
+	var unknown []unknownVSwitch
+	for field, keys := range map[string][]string{
+		"natGateway.vswitch": {m.NATGateway.VSwitch}, "snat.vswitches": m.SNAT.VSwitches, "snat.havipVswitches": m.SNAT.HAVIPVSwitches,
+	} {
+		for _, k := range keys {
+			if _, ok := s.config.Network.VSwitches[k]; !ok && k != "" {
+				unknown = append(unknown, unknownVSwitch{field, k})
+			}
 		}
 	}
-	return slices.Sorted(maps.Keys(unknown))
+	return unknown
 }
 
 // readAlicloudLast reads the outputs of the last update. What is not there stays empty: an update before this version, or

@@ -26,7 +26,7 @@ func readBlock(ctx *pulumi.Context, name string) (map[string]any, error) {
 	decoder.UseNumber()
 	var block map[string]any
 	if err := decoder.Decode(&block); err != nil {
-		return nil, fmt.Errorf("%s: %q: must be a block of keys (see Pulumi.dev.yaml)", name, text)
+		return nil, migration.Problem{Field: name, Value: fmt.Sprintf("%q", text), Rule: "must be a block of keys", WayOut: "see Pulumi.dev.yaml"}
 	}
 	if len(block) == 0 {
 		return nil, nil
@@ -37,7 +37,9 @@ func readBlock(ctx *pulumi.Context, name string) (map[string]any, error) {
 // decode fills target from a block, strictly: it returns every unknown key, wrong type and empty list, each with its path.
 func decode(path string, block map[string]any, target any) error {
 	var metadata mapstructure.Metadata
-	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{Result: target, Metadata: &metadata, TagName: "config"})
+	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
+		Result: target, Metadata: &metadata, TagName: "config", MatchName: func(key, field string) bool { return key == field },
+	})
 	if err != nil {
 		return err
 	}

@@ -2,12 +2,12 @@ package stacks
 
 import (
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	"polynat/internal/migration"
 	"polynat/internal/stackoutputs"
 )
 
@@ -18,6 +18,8 @@ const Namespace = "polynat"
 type Setup struct {
 	// Name is the configuration key within Namespace, and the name of the stack output.
 	Name string
+	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
+	ProviderKeys []string
 	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
 	// last updated, nil when it has not been. It returns what to export, nil for nothing.
 	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
@@ -26,7 +28,7 @@ type Setup struct {
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
-		{Name: "alicloud", Run: runAlicloud},
+		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Run: runAlicloud},
 	}
 }
 
@@ -64,17 +66,26 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	}
 }
 
-// checkKeys refuses keys of the namespace that are not in the table.
+// checkKeys refuses keys of the namespace that are not in the table, and keys of a provider that it would not get: an
+// explicit provider does not read the stack's configuration, so what is not passed on would have no effect.
 func checkKeys(setups []Setup, keys []string) error {
-	var known []string
-	for _, s := range setups {
-		known = append(known, Namespace+":"+s.Name)
-	}
 	var problems []error
-	for _, k := range slices.Sorted(slices.Values(keys)) {
-		if strings.HasPrefix(k, Namespace+":") && !slices.Contains(known, k) {
-			problems = append(problems, fmt.Errorf("%s: is not a known key (use %s)", k, strings.Join(known, ", ")))
+	check := func(namespace, rule string, names []string) {
+		known := make([]string, len(names))
+		for i, name := range names {
+			known[i] = namespace + ":" + name
+		}
+		for _, k := range slices.Sorted(slices.Values(keys)) {
+			if strings.HasPrefix(k, namespace+":") && !slices.Contains(known, k) {
+				problems = append(problems, migration.Problem{Field: k, Rule: rule, WayOut: "use one of " + strings.Join(known, ", ")})
+			}
 		}
 	}
+	var names []string
+	for _, s := range setups {
+		names = append(names, s.Name)
+		check(s.Name, "is not a key that the provider is given", s.ProviderKeys)
+	}
+	check(Namespace, "is not a known key", names)
 	return errors.Join(problems...)
 }

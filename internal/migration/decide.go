@@ -13,12 +13,17 @@ import (
 // Decide returns the plan of spec.Stage, or a [*Refusal] with every problem.
 //
 // survey is nil while the network itself has still to be made (by the same stack); then only adopt is possible and the
-// spec must name the tables. record is nil when the stack has not finished a stage yet.
+// spec must name the tables, and no stage may have been done. record is nil when the stack has not finished a stage yet.
 func Decide(spec Spec, survey *Survey, record *Record) (*Plan, error) {
 	var ps problems
 	if survey == nil {
-		if spec.Stage != Adopt {
+		switch {
+		case record != nil:
+			ps.add("vpcId", "", "is missing, but stage "+string(record.Stage)+" of a network has been done", "name that network: what the stack holds of it would be deleted")
+		case spec.Stage != Adopt:
 			ps.add("stage", string(spec.Stage), "the network does not exist yet", "deploy it with stage adopt first")
+		}
+		if len(ps) > 0 {
 			return nil, &Refusal{spec.Stage, ps}
 		}
 		s := scope{spec: spec, tables: slices.Sorted(slices.Values(spec.Tables))}

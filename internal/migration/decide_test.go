@@ -349,6 +349,10 @@ func TestANetworkThatIsStillToBeMadeCanOnlyBeAdopted(t *testing.T) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	spec.Stage, spec.Tables = Adopt, []string{"workers", "system"}
+	_, err = Decide(spec, nil, &Record{Stage: Uncover, Tables: []string{system}})
+	if want := "stage adopt is refused, nothing has been changed:\n  - vpcId: is missing, but stage uncover of a network has been done (name that network: what the stack holds of it would be deleted)"; err == nil || err.Error() != want {
+		t.Errorf("error %v, want %s", err, want)
+	}
 	plan, err := Decide(spec, nil, nil)
 	if err != nil {
 		t.Fatal(err)

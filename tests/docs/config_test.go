@@ -105,9 +105,11 @@ func walkDevFile(t *testing.T) *reference {
 	if err := yaml.Unmarshal([]byte(text), &file); err != nil {
 		t.Fatalf("Pulumi.dev.yaml, with every key uncommented: %v", err)
 	}
-	for _, key := range providerKeys(t) {
-		if _, ok := file.Config["alicloud:"+key]; !ok {
-			t.Errorf("Pulumi.dev.yaml: alicloud:%s is not there", key)
+	for _, setup := range stacks.Setups() {
+		for _, key := range setup.ProviderKeys {
+			if _, ok := file.Config[setup.Name+":"+key]; !ok {
+				t.Errorf("Pulumi.dev.yaml: %s:%s is not there", setup.Name, key)
+			}
 		}
 	}
 	block := file.Config[stacks.Namespace+":alicloud"]
@@ -245,37 +247,6 @@ func parsePackage(t *testing.T, dir string) []*ast.File {
 		t.Fatalf("%s: no Go file", dir)
 	}
 	return files
-}
-
-// providerKeys are the texts in the function that reads the keys of the provider, as far as they look like a key.
-func providerKeys(t *testing.T) []string {
-	t.Helper()
-	var keys []string
-	for _, file := range parsePackage(t, "stacks") {
-		for _, d := range file.Decls {
-			if f, ok := d.(*ast.FuncDecl); ok && f.Name.Name == "newAlicloudProvider" {
-				ast.Inspect(f, func(n ast.Node) bool {
-					switch n := n.(type) {
-					case *ast.KeyValueExpr:
-						if l, ok := n.Key.(*ast.BasicLit); ok {
-							keys = append(keys, strings.Trim(l.Value, `"`))
-						}
-					case *ast.CallExpr:
-						if s, ok := n.Fun.(*ast.SelectorExpr); ok && s.Sel.Name == "Try" {
-							if l, ok := n.Args[0].(*ast.BasicLit); ok {
-								keys = append(keys, strings.Trim(l.Value, `"`))
-							}
-						}
-					}
-					return true
-				})
-			}
-		}
-	}
-	if len(keys) < 2 {
-		t.Fatalf("stacks: newAlicloudProvider reads only the keys %v", keys)
-	}
-	return keys
 }
 
 // typeName is the type of a configuration value in words.

@@ -34,12 +34,16 @@ type Object struct {
 	Aliases, IgnoreChanges, Dependencies        []string
 	DeleteBeforeReplace, RetainOnDelete         bool
 	Inputs                                      map[string]any
+	// Secrets are the inputs that came as secrets, sorted; in Inputs they are plain.
+	Secrets []string
 }
 
 // Options of a recorded run.
 type Options struct {
 	// Config by full key.
 	Config map[string]string
+	// Secrets are the full keys of Config that are secret.
+	Secrets []string
 	// DryRun withholds computed outputs, as a preview does.
 	DryRun bool
 	// Last are the outputs of the stack's last update.
@@ -55,8 +59,8 @@ type Recording struct {
 	Objects []Object
 	// OutputsRegistered counts calls of RegisterResourceOutputs, the stack's own included.
 	OutputsRegistered int
-	// Invokes are the tokens of the lookups, in order.
-	Invokes []string
+	// Invokes are the tokens of the lookups, in order; Unbound those that named no provider.
+	Invokes, Unbound []string
 }
 
 // monitor implements the mocks of the SDK.
@@ -70,7 +74,7 @@ type monitor struct {
 func Run(program pulumi.RunFunc, o Options) (*Recording, error) {
 	m := &monitor{options: o}
 	err := pulumi.RunErr(program, pulumi.WithMocks(Project, Stack, m), func(info *pulumi.RunInfo) {
-		info.Config = o.Config
+		info.Config, info.ConfigSecretKeys = o.Config, o.Secrets
 		info.DryRun = o.DryRun
 		info.Organization = "organization"
 	})
@@ -91,8 +95,17 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 		Type: args.TypeToken, Name: args.Name, Parent: rpc.GetParent(), Provider: args.Provider, ImportID: rpc.GetImportId(),
 		URN:    string(urn.New(Stack, Project, parentType, tokens.Type(args.TypeToken), args.Name)),
 		Custom: args.Custom, Protect: rpc.GetProtect(), IgnoreChanges: rpc.GetIgnoreChanges(), Dependencies: rpc.GetDependencies(),
-		DeleteBeforeReplace: rpc.GetDeleteBeforeReplace(), RetainOnDelete: rpc.GetRetainOnDelete(), Inputs: args.Inputs.Mappable(),
+		DeleteBeforeReplace: rpc.GetDeleteBeforeReplace(), RetainOnDelete: rpc.GetRetainOnDelete(),
 	}
+	plain := args.Inputs.Copy()
+	for key, value := range plain {
+		if value.IsSecret() {
+			o.Secrets = append(o.Secrets, string(key))
+			plain[key] = value.SecretValue().Element
+		}
+	}
+	slices.Sort(o.Secrets)
+	o.Inputs = plain.Mappable()
 	for _, a := range rpc.GetAliases() {
 		o.Aliases = append(o.Aliases, a.GetUrn())
 	}
@@ -122,6 +135,9 @@ func (m *monitor) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	m.made.Invokes = append(m.made.Invokes, args.Token)
 	if args.Token == "pulumi:pulumi:readStackOutputs" {
 		return resource.NewPropertyMapFromMap(map[string]any{"name": args.Args["name"].StringValue(), "outputs": m.options.Last}), nil
+	}
+	if args.Provider == "" {
+		m.made.Unbound = append(m.made.Unbound, args.Token)
 	}
 	if m.options.Invoke == nil {
 		return nil, fmt.Errorf("%s: no lookup was expected", args.Token)
@@ -159,7 +175,7 @@ func (r *Recording) URNs() []string {
 }
 
 // Check asserts what holds for every program of polynat: every custom resource is under a component and has an explicit
-// provider, no two URNs are equal, and every component has registered its outputs.
+// provider, as has every lookup; no two URNs are equal, and every component has registered its outputs.
 func (r *Recording) Check(t *testing.T) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -182,6 +198,9 @@ func (r *Recording) Check(t *testing.T) {
 		if o.Provider == "" {
 			t.Errorf("%s: has no explicit provider", o.URN)
 		}
+	}
+	for _, token := range r.Unbound {
+		t.Errorf("%s: the lookup has no explicit provider", token)
 	}
 	if want := components + 1; r.OutputsRegistered != want {
 		t.Errorf("outputs were registered %d times, want %d: once for each of %d components, and for the stack", r.OutputsRegistered, want, components)
