@@ -19,6 +19,8 @@ type pulumi struct {
 	*network
 	stack *engine.Stack
 
+	underWay sync.WaitGroup // operations: a process that dies does not wait for them
+
 	mu    sync.Mutex // guards what follows: the provider is asked by many
 	fault fault
 	ops   int
@@ -30,6 +32,11 @@ func newPulumi(n *network, r *rand.Rand) *pulumi {
 	p := &pulumi{network: n}
 	server := sim.NewServer(alicloud.Schema(), n.cloud)
 	server.Fault = p.verdict
+	server.Observe = func(op sim.Operation) {
+		if op.Kind.Changes() {
+			p.underWay.Done()
+		}
+	}
 	p.stack = must(engine.New(engine.Options{
 		Project: "polynat", Stack: "walk", Parallel: 1 + r.IntN(16), Config: map[string]string{"alicloud:region": "cn-hangzhou"},
 		Providers: map[string]pulumirpc.ResourceProviderServer{"alicloud": server},
@@ -44,6 +51,7 @@ func newPulumi(n *network, r *rand.Rand) *pulumi {
 func (p *pulumi) verdict(op sim.Operation) sim.Verdict {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.underWay.Add(1)
 	p.ops++
 	p.done = append(p.done, fmt.Sprintf("%s %s", op.Kind, op.Name))
 	if p.ops == p.fault.at {
@@ -58,6 +66,7 @@ func (p *pulumi) up(s settings, f fault) error {
 	p.mu.Unlock()
 	check(p.stack.SetConfig("polynat:alicloud", p.block(s)))
 	_, err := p.stack.Up(context.Background())
+	p.underWay.Wait()
 	return err
 }
 
