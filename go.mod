@@ -5,7 +5,6 @@ go 1.26.0
 require (
 	github.com/blang/semver v3.5.1+incompatible
 	github.com/gaissmai/bart v0.30.0
-	github.com/go-viper/mapstructure/v2 v2.5.0
 	github.com/google/go-cmp v0.7.0
 	github.com/pulumi/pulumi-alicloud/sdk/v3 v3.49.1
 	github.com/pulumi/pulumi/pkg/v3 v3.259.0

@@ -158,6 +158,9 @@ func (s *alicloudSetup) validate() error {
 		if r := s.last.Record; r != nil && r.Stage != "adopt" {
 			add("migration", "", "is gone, but the network stands at stage "+r.Stage+" and needs it", "put it back; only at stage adopt may it be taken out")
 		}
+	case network != nil && s.last.Record != nil && s.last.VPCID == "":
+		add("network", "", "makes a new VPC, but this stack migrates another, which stands at stage "+s.last.Record.Stage, "take the block out again, or use another stack")
+		m = nil
 	case network != nil:
 		for field, given := range map[string]bool{"vpcId": m.VPCID != "", "oldNextHop": m.OldNextHop != nil, "routeTables": m.RouteTables != nil} {
 			if given {
@@ -167,10 +170,7 @@ func (s *alicloudSetup) validate() error {
 	case s.last.VPCID != "":
 		add("network", "", "is gone, but the migration is that of its VPC "+s.last.VPCID, "put it back; take both out at stage adopt to delete the network")
 	default:
-		if m.OldNextHop == nil {
-			problems = append(problems, missing("alicloud.migration.oldNextHop", "give type and id of what the 0.0.0.0/0 entries point at"))
-		}
-		if m.VPCID == "" {
+		if m.VPCID == "" && len(m.RouteTables) > 0 {
 			problems = append(problems, missing("alicloud.migration.vpcId", "name the VPC to migrate, or let alicloud.network make one"))
 		}
 	}

@@ -5,11 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
-	"github.com/go-viper/mapstructure/v2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/internal/migration"
@@ -34,50 +35,103 @@ func readBlock(ctx *pulumi.Context, name string) (map[string]any, error) {
 	return block, nil
 }
 
-// decode fills target from a block, strictly: it returns every unknown key, wrong type and empty list, each with its path.
+// decode fills target, a pointer to a struct with config tags, from a block. It is strict: it returns every unknown key,
+// wrong type and empty value, each with its path, which begins with path.
 func decode(path string, block map[string]any, target any) error {
-	var metadata mapstructure.Metadata
-	decoder, err := mapstructure.NewDecoder(&mapstructure.DecoderConfig{
-		Result: target, Metadata: &metadata, TagName: "config", MatchName: func(key, field string) bool { return key == field },
-	})
-	if err != nil {
-		return err
+	return errors.Join(decodeInto(path, block, reflect.ValueOf(target).Elem())...)
+}
+
+func decodeInto(path string, value any, target reflect.Value) []error {
+	if target.Kind() == reflect.Pointer {
+		made := reflect.New(target.Type().Elem())
+		target.Set(made)
+		return decodeInto(path, value, made.Elem())
+	}
+	if isEmpty(value) {
+		// More likely a mistake than a wish for the default.
+		return []error{migration.Problem{Field: path, Rule: "is empty", WayOut: "fill it, or leave the key out for its default"}}
 	}
 	var problems []error
-	for _, e := range leaves(decoder.Decode(block)) {
-		var wrong *mapstructure.DecodeError
-		if errors.As(e, &wrong) {
-			problems = append(problems, wrongType(path, wrong))
-		} else {
-			problems = append(problems, fmt.Errorf("%s: %w", path, e))
+	switch v := value.(type) {
+	case map[string]any:
+		switch target.Kind() {
+		case reflect.Struct:
+			return decodeStruct(path, v, target)
+		case reflect.Map:
+			target.Set(reflect.MakeMap(target.Type()))
+			for _, key := range slices.Sorted(maps.Keys(v)) {
+				element := reflect.New(target.Type().Elem()).Elem()
+				problems = append(problems, decodeInto(path+"."+key, v[key], element)...)
+				target.SetMapIndex(reflect.ValueOf(key), element)
+			}
+			return problems
+		}
+	case []any:
+		if target.Kind() == reflect.Slice {
+			target.Set(reflect.MakeSlice(target.Type(), len(v), len(v)))
+			for i, e := range v {
+				problems = append(problems, decodeInto(fmt.Sprintf("%s.%d", path, i), e, target.Index(i))...)
+			}
+			return problems
+		}
+	case string:
+		if target.Kind() == reflect.String {
+			target.SetString(v)
+			return nil
+		}
+	case json.Number:
+		if target.Kind() == reflect.String { // a port need not be quoted
+			target.SetString(v.String())
+			return nil
+		}
+		if n, err := strconv.Atoi(v.String()); err == nil && target.Kind() == reflect.Int {
+			target.SetInt(int64(n))
+			return nil
+		}
+	case bool:
+		if target.Kind() == reflect.Bool {
+			target.SetBool(v)
+			return nil
 		}
 	}
-	slices.Sort(metadata.Unused)
-	for _, key := range metadata.Unused {
-		parent, last := split(dotted(key))
-		known := strings.Join(keysOf(reflect.TypeOf(target).Elem(), parent), ", ")
-		problems = append(problems, migration.Problem{Field: join(path, dotted(key)), Rule: fmt.Sprintf("%q is not a known key", last), WayOut: "use one of " + known})
+	text, err := json.Marshal(value)
+	if err != nil {
+		return []error{fmt.Errorf("%s: %w", path, err)}
 	}
-	problems = append(problems, empties(path, block)...)
-	return errors.Join(problems...)
+	return []error{migration.Problem{Field: path, Value: string(text), Rule: "must be " + kindName(target.Kind()), WayOut: "see Pulumi.dev.yaml"}}
 }
 
-func wrongType(path string, e *mapstructure.DecodeError) error {
-	field, rule := join(path, dotted(e.Name())), e.Unwrap().Error()
-	var unconvertible *mapstructure.UnconvertibleTypeError
-	var parse *mapstructure.ParseError
-	value := ""
-	switch {
-	case errors.As(e, &unconvertible):
-		rule, value = "must be "+kindName(unconvertible.Expected.Type()), fmt.Sprintf("%#v", unconvertible.Value)
-	case errors.As(e, &parse):
-		rule, value = "must be "+kindName(parse.Expected.Type()), fmt.Sprintf("%v", parse.Value)
+func isEmpty(value any) bool {
+	switch v := value.(type) {
+	case nil:
+		return true
+	case []any:
+		return len(v) == 0
+	case map[string]any:
+		return len(v) == 0
 	}
-	return migration.Problem{Field: field, Value: value, Rule: rule, WayOut: "see Pulumi.dev.yaml"}
+	return false
 }
 
-func kindName(t reflect.Type) string {
-	switch t.Kind() {
+func decodeStruct(path string, block map[string]any, target reflect.Value) []error {
+	fields, known := map[string]int{}, make([]string, target.NumField())
+	for i := range known {
+		known[i] = target.Type().Field(i).Tag.Get("config")
+		fields[known[i]] = i
+	}
+	var problems []error
+	for _, key := range slices.Sorted(maps.Keys(block)) {
+		if i, ok := fields[key]; ok {
+			problems = append(problems, decodeInto(path+"."+key, block[key], target.Field(i))...)
+		} else {
+			problems = append(problems, migration.Problem{Field: path + "." + key, Rule: "is not a known key", WayOut: "use one of " + strings.Join(known, ", ")})
+		}
+	}
+	return problems
+}
+
+func kindName(k reflect.Kind) string {
+	switch k {
 	case reflect.String:
 		return "a text"
 	case reflect.Int:
@@ -86,42 +140,8 @@ func kindName(t reflect.Type) string {
 		return "true or false"
 	case reflect.Slice:
 		return "a list"
-	case reflect.Pointer:
-		return kindName(t.Elem())
 	}
 	return "a block of keys"
-}
-
-// empties finds lists and blocks that are there but hold nothing: more likely a mistake than a wish for the default.
-func empties(path string, value any) []error {
-	var problems []error
-	empty := func() {
-		problems = append(problems, migration.Problem{Field: path, Rule: "is empty", WayOut: "fill it, or leave the key out for its default"})
-	}
-	switch v := value.(type) {
-	case nil:
-		empty()
-	case []any:
-		if len(v) == 0 {
-			empty()
-		}
-		for i, e := range v {
-			problems = append(problems, empties(fmt.Sprintf("%s.%d", path, i), e)...)
-		}
-	case map[string]any:
-		if len(v) == 0 {
-			empty()
-		}
-		keys := make([]string, 0, len(v))
-		for k := range v {
-			keys = append(keys, k)
-		}
-		slices.Sort(keys)
-		for _, k := range keys {
-			problems = append(problems, empties(path+"."+k, v[k])...)
-		}
-	}
-	return problems
 }
 
 // missing is the problem of a key that must be set.
@@ -131,70 +151,15 @@ func missing(key, wayOut string) error {
 
 // leaves flattens joined errors.
 func leaves(err error) []error {
-	if err == nil {
-		return nil
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
 	}
-	var wrong *mapstructure.DecodeError
-	if joined, ok := err.(interface{ Unwrap() []error }); ok {
-		var all []error
-		for _, e := range joined.Unwrap() {
-			all = append(all, leaves(e)...)
-		}
-		return all
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, leaves(e)...)
 	}
-	if !errors.As(err, &wrong) {
-		if inner := errors.Unwrap(err); inner != nil {
-			return leaves(inner)
-		}
-	}
-	return []error{err}
-}
-
-// dotted turns "a.b[c].d" into "a.b.c.d".
-func dotted(name string) string { return strings.NewReplacer("[", ".", "]", "").Replace(name) }
-
-func split(path string) (parent, last string) {
-	i := strings.LastIndex(path, ".")
-	return path[:max(i, 0)], path[i+1:]
-}
-
-func join(path, rest string) string {
-	if rest == "" {
-		return path
-	}
-	return path + "." + rest
-}
-
-// keysOf lists the keys of the struct at path below t; a segment below a map or list is any.
-func keysOf(t reflect.Type, path string) []string {
-	segments := strings.Split(path, ".")
-	if path == "" {
-		segments = nil
-	}
-	for t.Kind() == reflect.Pointer {
-		t = t.Elem()
-	}
-	if len(segments) > 0 {
-		rest := strings.Join(segments[1:], ".")
-		switch t.Kind() {
-		case reflect.Map, reflect.Slice:
-			return keysOf(t.Elem(), rest)
-		case reflect.Struct:
-			for f := range t.NumField() {
-				if t.Field(f).Tag.Get("config") == segments[0] {
-					return keysOf(t.Field(f).Type, rest)
-				}
-			}
-		}
-		return nil
-	}
-	var keys []string
-	if t.Kind() == reflect.Struct {
-		for f := range t.NumField() {
-			keys = append(keys, t.Field(f).Tag.Get("config"))
-		}
-	}
-	return keys
+	return all
 }
 
 // under puts path before the field of every problem in err, which a component reports relative to its own block.

@@ -150,7 +150,7 @@ func TestARefusedStackEndsWithTheStepAndTheReason(t *testing.T) {
 		}
 	}
 	status, stdout, _ := polynat(t, "rehearse", "--dir", dir)
-	if status != 1 || !strings.Contains(stdout, "stage adopt") || !strings.Contains(stdout, `alicloud.migration.addresses.main.speed: "speed" is not a known key (use one of bandwidth, internetChargeType)`) {
+	if status != 1 || !strings.Contains(stdout, "stage adopt") || !strings.Contains(stdout, `alicloud.migration.addresses.main.speed: is not a known key (use one of bandwidth, internetChargeType)`) {
 		t.Errorf("status %d\n%s", status, stdout)
 	}
 }

@@ -184,7 +184,7 @@ func (s *scope) guardTables(ps *problems, survey *Survey, record *Record) {
 		}
 		s.guardBlocks(ps, t, field)
 		if missing := s.missing(survey, t); t.custom()+missing > s.spec.routeQuota() {
-			ps.add(field, fmt.Sprintf("%d entries", t.custom()), fmt.Sprintf("%d more do not fit into the quota of %d", missing, s.spec.routeQuota()), "raise the quota with the vendor, then set routeQuota")
+			ps.add(field, fmt.Sprintf("%d of %d entries are taken", t.custom(), s.spec.routeQuota()), fmt.Sprintf("%d more do not fit", missing), "raise the quota with the vendor, then set routeQuota")
 		}
 	}
 }
@@ -206,13 +206,17 @@ func (s *scope) guardBlocks(ps *problems, t Table, field string) {
 		if r.System || r.CIDR == route.Default() {
 			continue
 		}
+		var hijacking []string
 		for _, block := range route.Blocks() {
 			switch {
 			case r.CIDR == block && r.Hop != s.spec.Old.Hop:
 				ps.add(field, fmt.Sprintf("%s to %s", r.CIDR, r.Hop), "stands where the block to the old next hop must be", "split or delete it first")
 			case r.CIDR.Bits() < block.Bits() && r.CIDR.Overlaps(block) && !slices.Contains(route.Blocks(), r.CIDR):
-				ps.add(field, fmt.Sprintf("%s to %s", r.CIDR, r.Hop), "is shorter than block "+block.String()+", which would hijack its traffic", "split it into entries of at least the block's length first")
+				hijacking = append(hijacking, block.String())
 			}
+		}
+		if len(hijacking) > 0 {
+			ps.add(field, fmt.Sprintf("%s to %s", r.CIDR, r.Hop), "is shorter than "+strings.Join(hijacking, ", ")+" to the old next hop, which would hijack its traffic", "split it into entries of at least that length first")
 		}
 	}
 }
@@ -313,7 +317,7 @@ func (s *scope) guardMove(ps *problems, survey *Survey, record *Record) {
 		switch {
 		case s.spec.Stage != Adopt:
 			ps.add("stage", string(s.spec.Stage), "this stack has not adopted the network yet", "set stage to adopt first")
-		case at.broken || at.half > 0:
+		case len(*ps) == 0 && (at.broken || at.half > 0):
 			ps.add("stage", string(s.spec.Stage), "the network stands "+at.String()+", but this stack has no record of a migration", "use the stack that began it, or restore its state; delete blocks to the old next hop that are your own, 0.0.0.0/0 carries their traffic")
 		}
 		return

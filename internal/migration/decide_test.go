@@ -143,20 +143,20 @@ var refusals = []struct {
 		Problem{"routeTables.vtb-custom", "128.0.0.0/1 to VpnGateway vpn-1", "stands where the block to the old next hop must be", "split or delete it first"},
 	},
 	{
-		"an entry that a block would hijack", "", Adopt, func(s *situation) { s.add(custom, "8.0.0.0/4", vpn) },
-		Problem{"routeTables.vtb-custom", "8.0.0.0/4 to VpnGateway vpn-1", "is shorter than block 8.0.0.0/5, which would hijack its traffic", "split it into entries of at least the block's length first"},
+		"an entry that a block would hijack", "", Adopt, func(s *situation) { s.add(custom, "0.0.0.0/4", vpn) },
+		Problem{"routeTables.vtb-custom", "0.0.0.0/4 to VpnGateway vpn-1", "is shorter than 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5 to the old next hop, which would hijack its traffic", "split it into entries of at least that length first"},
 	},
 	{
 		"an entry that a block would hijack on the way back", Switch, SNAT, func(s *situation) { s.add(custom, "0.0.0.0/1", vpn) },
-		Problem{"routeTables.vtb-custom", "0.0.0.0/1 to VpnGateway vpn-1", "is shorter than block 1.0.0.0/8, which would hijack its traffic", "split it into entries of at least the block's length first"},
+		Problem{"routeTables.vtb-custom", "0.0.0.0/1 to VpnGateway vpn-1", "is shorter than 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5, 16.0.0.0/4, 32.0.0.0/3, 64.0.0.0/2 to the old next hop, which would hijack its traffic", "split it into entries of at least that length first"},
 	},
 	{
 		"a table without room for eight blocks, already at adopt", "", Adopt, func(s *situation) { s.spec.RouteQuota = 8 },
-		Problem{"routeTables.vtb-custom", "1 entries", "8 more do not fit into the quota of 8", "raise the quota with the vendor, then set routeQuota"},
+		Problem{"routeTables.vtb-custom", "1 of 8 entries are taken", "8 more do not fit", "raise the quota with the vendor, then set routeQuota"},
 	},
 	{
 		"a table without room for eight blocks on the way back", Switch, SNAT, func(s *situation) { s.spec.RouteQuota = 9 },
-		Problem{"routeTables.vtb-system", "2 entries", "8 more do not fit into the quota of 9", "raise the quota with the vendor, then set routeQuota"},
+		Problem{"routeTables.vtb-system", "2 of 9 entries are taken", "8 more do not fit", "raise the quota with the vendor, then set routeQuota"},
 	},
 	// The old next hop.
 	{
@@ -321,7 +321,7 @@ func TestARefusalNamesAllProblemsAtOnce(t *testing.T) {
 	s := from("", Adopt)
 	s.net.Old.Running, s.net.Old.Bandwidth = false, 500
 	s.spec.Gateway.VSwitch = "vsw-b"
-	s.add(system, "8.0.0.0/4", vpn)
+	s.add(system, "0.0.0.0/4", vpn)
 	_, err := s.decide()
 	for _, field := range []string{"oldNextHop.id", "addresses", "natGateway.vswitch", "routeTables.vtb-system"} {
 		if err == nil || !strings.Contains(err.Error(), "\n  - "+field+": ") {

@@ -30,7 +30,11 @@ func (a *Args) Validate() error {
 type checks []error
 
 func (c *checks) add(field string, value any, rule, wayOut string) {
-	*c = append(*c, migration.Problem{Field: field, Value: fmt.Sprintf("%q", fmt.Sprint(value)), Rule: rule, WayOut: wayOut})
+	text := fmt.Sprint(value)
+	if _, ok := value.(string); ok {
+		text = strconv.Quote(text)
+	}
+	*c = append(*c, migration.Problem{Field: field, Value: text, Rule: rule, WayOut: wayOut})
 }
 
 func (c *checks) required(field, value, wayOut string) bool {
@@ -98,6 +102,8 @@ func (a *Args) validateOld(c *checks) migration.OldNextHop {
 		if len(old.Instances) == 0 && !retired {
 			c.required("oldNextHop.instances", "", "list the ECS instances behind the "+old.Type+", they must run")
 		}
+	case "":
+		c.required("oldNextHop.type", "", "use Instance, NetworkInterface or HaVip, as the 0.0.0.0/0 entries say")
 	default:
 		c.add("oldNextHop.type", old.Type, "is not a next hop that can be migrated from", "use Instance, NetworkInterface or HaVip")
 	}
@@ -105,7 +111,7 @@ func (a *Args) validateOld(c *checks) migration.OldNextHop {
 		c.required("snat.havipVswitches", "", "name the vSwitch of the HAVIP: the API takes no SNAT entry for it")
 	}
 	// At stage switch and after, the routes need it no more; coming back from retire, it may have still to be made.
-	if a.VPCID != "" && !retired && a.Stage != string(migration.Switch) {
+	if (a.VPCID != "" || len(a.RouteTables) == 0) && !retired && a.Stage != string(migration.Switch) {
 		c.required("oldNextHop.id", old.ID, "name what the 0.0.0.0/0 entries point at")
 	}
 	return hop
@@ -198,7 +204,9 @@ func validateCIDRs(c *checks, field string, values []string) []netip.Prefix {
 		}
 		prefixes = append(prefixes, p)
 	}
-	if x, y, ok := route.FirstOverlap(prefixes); ok {
+	if x, y, ok := route.FirstOverlap(prefixes); ok && x == y {
+		c.add(field, x, "is listed twice", "list it once")
+	} else if ok {
 		c.add(field, x, "overlaps "+y.String(), "keep one of the two")
 	}
 	return prefixes

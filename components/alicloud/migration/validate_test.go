@@ -62,12 +62,12 @@ func TestEveryProblemOfTheArgsNamesFieldValueRuleAndWayOut(t *testing.T) {
 		}, `snat.havipVswitches: is missing (name the vSwitch of the HAVIP: the API takes no SNAT entry for it)`},
 		{func(a *args) { a.NATGateway.Name = "" }, `natGateway.name: is missing (it identifies the gateway within the VPC)`},
 		{func(a *args) { a.NATGateway.VSwitch = "" }, `natGateway.vswitch: is missing (name the vSwitch that holds the gateway)`},
-		{func(a *args) { a.RouteQuota = -1 }, `routeQuota: "-1": must not be negative (leave it out for the vendor's default of 200)`},
-		{func(a *args) { d := -time.Second; a.GateTimeout = &d }, `gateTimeoutSeconds: "-1s": must not be negative (0 looks once)`},
+		{func(a *args) { a.RouteQuota = -1 }, `routeQuota: -1: must not be negative (leave it out for the vendor's default of 200)`},
+		{func(a *args) { d := -time.Second; a.GateTimeout = &d }, `gateTimeoutSeconds: -1s: must not be negative (0 looks once)`},
 		{func(a *args) { a.Addresses, a.Forwards = nil, nil }, `addresses: is missing (name at least one elastic IP and its bandwidth)`},
 		{func(a *args) { a.Addresses["Main"] = component.Address{Bandwidth: 1} }, `addresses.Main: "Main": must be lower-case letters, digits and hyphens, at most 31, beginning with a letter (rename it)`},
-		{func(a *args) { a.Addresses["main"] = component.Address{Bandwidth: 201} }, `addresses.main.bandwidth: "201": must be 1 to 200 Mbit/s (use several addresses or a bandwidth package for more)`},
-		{func(a *args) { a.Addresses["main"] = component.Address{} }, `addresses.main.bandwidth: "0": must be 1 to 200 Mbit/s (use several addresses or a bandwidth package for more)`},
+		{func(a *args) { a.Addresses["main"] = component.Address{Bandwidth: 201} }, `addresses.main.bandwidth: 201: must be 1 to 200 Mbit/s (use several addresses or a bandwidth package for more)`},
+		{func(a *args) { a.Addresses["main"] = component.Address{} }, `addresses.main.bandwidth: 0: must be 1 to 200 Mbit/s (use several addresses or a bandwidth package for more)`},
 		{func(a *args) {
 			a.BandwidthPackage, a.Addresses["main"] = nil, component.Address{Bandwidth: 1, InternetChargeType: "free"}
 		}, `addresses.main.internetChargeType: "free": is not known (use one of PayByTraffic, PayByBandwidth)`},
@@ -78,15 +78,17 @@ func TestEveryProblemOfTheArgsNamesFieldValueRuleAndWayOut(t *testing.T) {
 			for i := range 18 {
 				a.Addresses[fmt.Sprint("more-", i)] = component.Address{Bandwidth: 1}
 			}
-		}, `addresses: "21": a NAT gateway takes 20 (use fewer with more bandwidth)`},
-		{func(a *args) { a.BandwidthPackage.Bandwidth = 0 }, `bandwidthPackage.bandwidth: "0": must be at least 1 Mbit/s (give what the addresses share)`},
+		}, `addresses: 21: a NAT gateway takes 20 (use fewer with more bandwidth)`},
+		{func(a *args) { a.BandwidthPackage.Bandwidth = 0 }, `bandwidthPackage.bandwidth: 0: must be at least 1 Mbit/s (give what the addresses share)`},
 		{func(a *args) { a.BandwidthPackage.InternetChargeType = "PayByDay" }, `bandwidthPackage.internetChargeType: "PayByDay": is not known (use one of PayByTraffic, PayByBandwidth, PayBy95, PayByDominantTraffic)`},
 		{func(a *args) { a.SNAT.SourceCIDRs = []string{"10.1.0.5/16"} }, `snat.sourceCidrs: "10.1.0.5/16": has bits set behind its length of 16 (write 10.1.0.0/16)`},
 		{func(a *args) { a.SNAT.SourceCIDRs = []string{"10.1.0.0"} }, `snat.sourceCidrs: "10.1.0.0": has no prefix length (write 10.1.0.0/32 for the one address)`},
-		{func(a *args) { a.SNAT.SourceCIDRs = []string{"10.1.0.0/16", "10.1.128.0/17"} }, `snat.sourceCidrs: "10.1.0.0/16": overlaps 10.1.128.0/17 (keep one of the two)`},
+		{func(a *args) { a.SNAT.SourceCIDRs = []string{"10.1.0.0/16", "10.1.128.0/17"} }, `snat.sourceCidrs: 10.1.0.0/16: overlaps 10.1.128.0/17 (keep one of the two)`},
+		{func(a *args) { a.Release = []string{"8.0.0.0/5", "8.0.0.0/5"} }, `release: 8.0.0.0/5: is listed twice (list it once)`},
+		{func(a *args) { a.OldNextHop.Type = "" }, `oldNextHop.type: is missing (use Instance, NetworkInterface or HaVip, as the 0.0.0.0/0 entries say)`},
 		{func(a *args) { a.SNAT.VSwitches = []string{"vsw-a", "vsw-a"} }, `snat.vswitches: "vsw-a": is listed twice (list it once)`},
 		{func(a *args) { a.RouteTables = []string{"vtb-1", "vtb-1"} }, `routeTables: "vtb-1": is listed twice (list it once)`},
-		{func(a *args) { a.Release = []string{"8.0.0.0/8"} }, `release: "8.0.0.0/8": is not one of the eight blocks (use 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5, 16.0.0.0/4, 32.0.0.0/3, 64.0.0.0/2, 128.0.0.0/1)`},
+		{func(a *args) { a.Release = []string{"8.0.0.0/8"} }, `release: 8.0.0.0/8: is not one of the eight blocks (use 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5, 16.0.0.0/4, 32.0.0.0/3, 64.0.0.0/2, 128.0.0.0/1)`},
 		{func(a *args) { a.Stage, a.Release = "retire", []string{"8.0.0.0/5"} }, `release: "8.0.0.0/5": must hold all eight blocks at stage retire (release the rest at stage switch first)`},
 		{func(a *args) { a.Forwards["Web"] = forward("tcp", "80", "80") }, `forwards.Web: "Web": must be lower-case letters, digits and hyphens, at most 31, beginning with a letter (rename it)`},
 		{func(a *args) {

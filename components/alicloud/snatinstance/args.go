@@ -2,7 +2,6 @@ package snatinstance
 
 import (
 	"errors"
-	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -73,7 +72,7 @@ func (a *Args) Validate() error {
 	}
 	vpc, err := route.ParseCIDR(a.CIDR)
 	if err != nil {
-		problems = append(problems, fmt.Errorf("cidr: %w", err))
+		problems = append(problems, migration.Problem{Field: "cidr", Rule: err.Error()})
 	}
 	for i, t := range a.RouteTables {
 		if !key.MatchString(t) || t == SystemTable || slices.Contains(a.RouteTables[:i], t) {
@@ -98,7 +97,7 @@ func (a *Args) Validate() error {
 		cidr, err := route.ParseCIDR(v.CIDR)
 		switch {
 		case err != nil:
-			problems = append(problems, fmt.Errorf("%s.cidr: %w", field, err))
+			problems = append(problems, migration.Problem{Field: field + ".cidr", Rule: err.Error()})
 		case vpc.IsValid() && (!vpc.Contains(cidr.Addr()) || cidr.Bits() < vpc.Bits()):
 			add(field+".cidr", v.CIDR, "is not within the VPC's "+a.CIDR, "choose a CIDR within it")
 		default:
