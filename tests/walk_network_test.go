@@ -26,10 +26,16 @@ type network struct {
 	named     bool
 	vswitches []alicloud.VSwitch
 	gateway   string // vSwitch of the NAT gateway
+	wishes
+}
+
+// wishes are what the owner may change at any time.
+type wishes struct {
 	addresses map[string]int
 	pkg       int
 	forwards  map[string]migration.Forward
-	snat      snatConfig
+	// snat is in force, otherSNAT another choice that covers every vSwitch.
+	snat, otherSNAT snatConfig
 }
 
 // snatConfig is the block snat of the configuration.
@@ -189,16 +195,24 @@ func (n *network) addWishes(r *rand.Rand, bandwidth int) {
 			n.snat.VSwitches = append(n.snat.VSwitches, v.ID)
 		}
 	}
+	switch {
+	case len(n.snat.HAVIPs) > 0:
+		n.otherSNAT = n.snat
+	case len(n.snat.Sources) == 0:
+		n.otherSNAT.Sources = allSources
+	}
 }
+
+// allSources hold every vSwitch, and an HAVIP's with room around it: the cloud takes no entry for just that one.
+var allSources = []string{"172.16.0.0/16", "192.168.0.0/16"}
 
 // sources are source CIDRs: required around an HAVIP, otherwise now and then.
 func (n *network) sources(r *rand.Rand) []string {
-	all := []string{"172.16.0.0/16", "192.168.0.0/16"}
 	switch {
 	case len(n.snat.HAVIPs) > 0:
-		return all
+		return allSources
 	case chance(r, 15):
-		return all[:1]
+		return allSources[:1]
 	case chance(r, 15):
 		return []string{"10.20.0.0/16"} // behind CEN
 	}

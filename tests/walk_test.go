@@ -175,7 +175,7 @@ func checkSeen(t *testing.T, seen tally) {
 		"cloud: automatic route appears", "cloud: automatic route never", "cloud: deletion of a gateway removes it",
 		"cloud: deletion of a gateway refuses", "cloud: gateway beside a default route skips", "cloud: gateway beside a default route refuses",
 		"old: Instance", "old: NetworkInterface", "old: HaVip", "bandwidth package", "forwards", "several tables", "several addresses",
-		"ups done", "ups refused", "gates closed", "refreshes", "gateway deletion refused", "declareSystemRoute by advice",
+		"ups done", "ups refused", "gates closed", "edits", "refreshes", "gateway deletion refused", "declareSystemRoute by advice",
 		"fault: fail before", "fault: fail after", "fault: crash",
 	} {
 		if seen[what] == 0 {

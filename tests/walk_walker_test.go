@@ -3,6 +3,7 @@ package tests
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -37,6 +38,7 @@ type move struct {
 	// the gateway from now on. What is left is an `up`: to stage, or by some stages from where the migration stands.
 	refresh, declare bool
 	release          []netip.Prefix
+	edit             string // of the configuration, a key of edits
 	stage            string
 	by               int
 	fault            fault
@@ -52,6 +54,8 @@ func (m move) String() string {
 		return "refresh"
 	case m.declare:
 		return "switch declareSystemRoute"
+	case m.edit != "":
+		return "edit " + m.edit
 	case m.release != nil:
 		return fmt.Sprint("release ", m.release)
 	case m.fault.at > 0:
@@ -77,10 +81,12 @@ func newMoves(r *rand.Rand) []move {
 			m.by = pick(r, -3, -2, 2, 3)
 		case p < 87:
 			m.stage = pick(r, "swich", "Cover", "destroy")
-		case p < 92:
+		case p < 91:
 			m.refresh = true
-		case p < 95:
+		case p < 94:
 			m.declare = true
+		case p < 97:
+			m.edit = pick(r, slices.Sorted(maps.Keys(edits))...)
 		default:
 			blocks := route.Blocks()
 			r.Shuffle(len(blocks), func(i, j int) { blocks[i], blocks[j] = blocks[j], blocks[i] })
@@ -95,11 +101,57 @@ func newMoves(r *rand.Rand) []move {
 	return moves
 }
 
+// The edits that a message asks to take back.
+const (
+	editAddresses = "one address more or less"
+	editSources   = "SNAT by source or by vSwitch"
+)
+
+// edits are what an owner may change in the configuration at any time, wisely or not. Each is its own way back.
+var edits = map[string]func(*network){
+	editAddresses: func(n *network) {
+		if _, ok := n.addresses["extra"]; ok {
+			n.addresses = without(n.addresses, "extra")
+		} else {
+			n.addresses = with(n.addresses, "extra", 5)
+		}
+	},
+	"more bandwidth": func(n *network) { n.addresses = with(n.addresses, "main", n.addresses["main"]%100+100) },
+	"bandwidth package or none": func(n *network) {
+		if n.pkg = 110 - n.pkg; n.pkg != 110 {
+			n.pkg = 0
+		}
+	},
+	editSources: func(n *network) { n.snat, n.otherSNAT = n.otherSNAT, n.snat },
+	"a forward more or less": func(n *network) {
+		if _, ok := n.forwards["ssh"]; ok {
+			n.forwards = without(n.forwards, "ssh")
+		} else if _, ok := n.addresses["inbound"]; ok {
+			n.forwards = with(n.forwards, "ssh", migration.Forward{
+				Address: "inbound", ExternalPort: "22", InternalPort: "22", InternalIP: netip.MustParseAddr("172.16.0.78"), Protocol: "tcp",
+			})
+		}
+	},
+}
+
+func with[V any](m map[string]V, key string, value V) map[string]V {
+	m = maps.Clone(m)
+	m[key] = value
+	return m
+}
+
+func without[V any](m map[string]V, key string) map[string]V {
+	m = maps.Clone(m)
+	delete(m, key)
+	return m
+}
+
 // walker makes the moves of one walk and judges each.
 type walker struct {
 	*network
 	machine
 	settings   settings
+	edited     bool // the configuration was changed
 	traffic    *alicloud.Traffic
 	whole      bool     // judge quickly, see newWalker
 	changed    int      // changes of the cloud's state so far
@@ -168,6 +220,11 @@ func (w *walker) walk(moves []move) error {
 			w.undeclared = w.undeclared || w.settings.declare
 			w.settings.declare = !w.settings.declare
 			w.note("declareSystemRoute: %v", w.settings.declare)
+		case m.edit != "":
+			edits[m.edit](w.network)
+			w.edited = true
+			w.seen["edits"]++
+			w.note("edit %s", m.edit)
 		case m.release != nil:
 			w.settings.release = m.release
 			w.note("release %v", m.release)
@@ -182,6 +239,11 @@ func (w *walker) walk(moves []move) error {
 		if wrong := (errWalk{}); errors.As(err, &wrong) {
 			return wrong
 		}
+	}
+	if w.edited && w.orphans {
+		// What was made, not recorded, and then left out of the configuration, only the owner can find.
+		w.seen["walks that end with an orphan"]++
+		return nil
 	}
 	return w.finish()
 }
@@ -370,6 +432,10 @@ func (w *walker) advised(err error) error {
 		w.settings.declare = true
 		w.seen["declareSystemRoute by advice"]++
 		steps = append(steps, try(migration.Gateway.Index()))
+	case says("put the sources back"):
+		edits[editSources](w.network)
+	case says("to change addresses"):
+		edits[editAddresses](w.network)
 	case says("leave it true"), says("it is protected"), says("is protected"):
 		w.settings.declare = true
 	case says("pulumi refresh"):
@@ -509,7 +575,7 @@ func (w *walker) made(stage string, is reality) []string {
 			lack("SNAT entry of %s", v.ID)
 		}
 	}
-	if is.forwards != len(w.forwards) {
+	if is.forwards < len(w.forwards) {
 		lack("forward entry")
 	}
 	return missing
@@ -535,8 +601,10 @@ func (w *walker) left(stage string, is reality) []string {
 	if at < 3 && is.gateway.ID != "" {
 		too("gateway %s", is.gateway.ID)
 	}
-	if at < 4 && len(is.eips) > 0 {
-		too("an address")
+	for key := range w.addresses {
+		if _, ok := is.eips[key]; at < 4 && ok {
+			too("address %s", key)
+		}
 	}
 	if at < 5 && len(is.snat)+is.forwards > 0 {
 		too("an SNAT or forward entry")

@@ -296,6 +296,7 @@ func (s *scope) guardSNAT(ps *problems, survey *Survey) {
 	for _, source := range s.sources {
 		e, ok := survey.snat(source)
 		if !ok {
+			s.guardSource(ps, survey, source)
 			continue
 		}
 		for _, key := range s.spec.SNATAddresses() {
@@ -305,6 +306,17 @@ func (s *scope) guardSNAT(ps *problems, survey *Survey) {
 		}
 		if len(ips) > 0 && !slices.Equal(e.IPs, ips) {
 			ps.add("addresses", fmt.Sprint(ips), fmt.Sprintf("SNAT entry %s of %s uses %v; %s", e.ID, source, e.IPs, rule), wayOut)
+		}
+	}
+}
+
+// guardSource refuses a source beside entries that stand and that it overlaps: the cloud would refuse it half way through the
+// `up`.
+func (s *scope) guardSource(ps *problems, survey *Survey, source Source) {
+	wanted := survey.cidr(source)
+	for _, e := range survey.SNATEntries {
+		if stands := survey.cidr(Source{e.VSwitch, e.Source}); stands.Overlaps(wanted) {
+			ps.add("snat", source.String(), fmt.Sprintf("overlaps %s of SNAT entry %s; entries cannot change without a gap", stands, e.ID), "put the sources back; to change them, go back to stage address first")
 		}
 	}
 }

@@ -230,6 +230,10 @@ var refusals = []struct {
 		"an address more while SNAT entries carry traffic", Switch, Switch, func(s *situation) { s.spec.Addresses = map[string]int{"main": 100, "more": 50} },
 		Problem{"addresses.more", "", "does not exist, but SNAT entry snat-vsw-a of vsw-a stands without it; entries cannot change without a gap", "go back to stage address to change addresses"},
 	},
+	{
+		"other sources while entries stand", Switch, Switch, func(s *situation) { s.spec.Sources = []netip.Prefix{prefix("10.0.2.0/24")} },
+		Problem{"snat", "10.0.2.0/24", "overlaps 10.0.2.0/24 of SNAT entry snat-vsw-c; entries cannot change without a gap", "put the sources back; to change them, go back to stage address first"},
+	},
 	// The move.
 	{
 		"a first stage other than adopt", "", Gateway, nil,

@@ -226,6 +226,14 @@ func (s *Survey) snat(source Source) (SNATEntry, bool) {
 	return SNATEntry{}, false
 }
 
+// cidr is the block that a source stands for; the zero value when its vSwitch is not found.
+func (s *Survey) cidr(source Source) netip.Prefix {
+	if i := slices.IndexFunc(s.VSwitches, func(v VSwitch) bool { return v.ID == source.VSwitch }); i >= 0 {
+		return s.VSwitches[i].CIDR
+	}
+	return source.CIDR
+}
+
 func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
 	keys := make([]K, 0, len(m))
 	for k := range m {
