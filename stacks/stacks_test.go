@@ -144,6 +144,7 @@ func TestTheURNsOfTheDevStackAtEveryStage(t *testing.T) {
 			}
 		}
 		before, at[string(stage)] = urns, urns
+		checkOutputs(t, stage, stack.Outputs()["alicloud"])
 	}
 	recorder.GoldenText(t, "urns", text.String(), "a URN that goes is a resource deleted in every stack, one that comes is created (a rename needs an alias)")
 	for _, stage := range slices.Backward(migration.Stages()) {
@@ -151,6 +152,43 @@ func TestTheURNsOfTheDevStackAtEveryStage(t *testing.T) {
 		if diff := cmp.Diff(at[string(stage)], urns); diff != "" {
 			t.Errorf("the way back leaves another stage %s (-forward +back):\n%s", stage, diff)
 		}
+	}
+}
+
+// checkOutputs holds what the stack says of itself to what a person needs at that stage.
+func checkOutputs(t *testing.T, stage migration.Stage, exported any) {
+	t.Helper()
+	outputs, _ := exported.(map[string]any)
+	length := func(key string) int {
+		values, _ := outputs[key].([]any)
+		return len(values)
+	}
+	old, made := 1, 0 // addresses that traffic may leave from: clients' allow lists need all of them
+	if stage == migration.Retire {
+		old = 0
+	}
+	if stage.Index() >= migration.Address.Index() {
+		made = 1
+	}
+	for _, c := range []struct {
+		what      string
+		got, want any
+	}{
+		{"stage", outputs["stage"], string(stage)},
+		{"tables", length("tables"), 2},
+		{"vswitches", length("vswitches"), 3},
+		{"egress addresses", length("egressAddresses"), old + made},
+		{"has a gateway", outputs["natGatewayId"] != "", stage.Index() >= migration.Gateway.Index()},
+		{"declares the system route", outputs["systemRoute"], false},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %s: %v, want %v; outputs: %v", stage, c.what, c.got, c.want, outputs)
+		}
+	}
+	next, _ := outputs["next"].(map[string]any)
+	want, _ := stage.Next()
+	if got, _ := next["stage"].(string); got != string(want) || got != "" && (next["does"] == "" || next["needs"] == "") {
+		t.Errorf("%s: next: %v, want stage %q, what it does and what it needs", stage, next, want)
 	}
 }
 

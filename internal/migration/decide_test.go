@@ -399,6 +399,23 @@ func TestTheOldGatewayMayBeGoneOnceNothingDependsOnIt(t *testing.T) {
 	}
 }
 
+func TestARouteToTheGatewayIsMadeWithoutTheOldOne(t *testing.T) {
+	s := from(Gateway, Gateway)
+	s.remove(custom, everyone)
+	s.net.Old = OldState{}
+	if _, err := s.decide(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAfterTheSwitchTheBandwidthMayBeLessThanTheOldGatewayHad(t *testing.T) {
+	s := from(Switch, Switch)
+	s.net.Old.Bandwidth = 500
+	if _, err := s.decide(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestTheAdoptedTablesAreKept(t *testing.T) {
 	both := []string{custom, system}
 	for _, c := range []struct {

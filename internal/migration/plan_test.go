@@ -76,6 +76,9 @@ func TestEveryStageDeclaresWhatTheTableOfThePackageSays(t *testing.T) {
 		if plan.Protected() != (stage == Switch || stage == Retire) {
 			t.Errorf("%s: protected %v", stage, plan.Protected())
 		}
+		if plan.ProtectsDefault() != (stage == SNAT || plan.Protected()) {
+			t.Errorf("%s: the routes to the gateway are protected: %v", stage, plan.ProtectsDefault())
+		}
 	}
 }
 
