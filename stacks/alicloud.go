@@ -162,6 +162,9 @@ func (s *alicloudSetup) validate() error {
 		add("network", "", "makes a new VPC, but this stack migrates another, which stands at stage "+s.last.Record.Stage, "take the block out again, or use another stack")
 		m = nil
 	case network != nil:
+		for _, key := range s.goneTables() {
+			add("network.routeTables", fmt.Sprintf("%q", key), "is gone, but the table is migrated", "put it back; at stage adopt it may be taken out")
+		}
 		for field, given := range map[string]bool{"vpcId": m.VPCID != "", "oldNextHop": m.OldNextHop != nil, "routeTables": m.RouteTables != nil} {
 			if given {
 				add("migration."+field, "", "contradicts alicloud.network, which makes it", "leave one of the two out")

@@ -79,6 +79,9 @@ func TestEveryStageDeclaresWhatTheTableOfThePackageSays(t *testing.T) {
 		if plan.ProtectsDefault() != (stage == SNAT || plan.Protected()) {
 			t.Errorf("%s: the routes to the gateway are protected: %v", stage, plan.ProtectsDefault())
 		}
+		if plan.RetainsCovers() != (stage == Uncover || stage == Gateway || stage == Address) {
+			t.Errorf("%s: the blocks outlive the stack: %v", stage, plan.RetainsCovers())
+		}
 	}
 }
 

@@ -126,6 +126,8 @@ type Object struct {
 	Key string
 	// ID is its id, known when it is made.
 	ID pulumi.StringInput
+	// Address is the public address of an old next hop.
+	Address pulumi.StringInput
 	// Aliases are earlier names of the default route of a table that was declared elsewhere in the program.
 	Aliases []pulumi.Alias
 
