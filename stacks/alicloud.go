@@ -113,27 +113,40 @@ type alicloudLast struct {
 
 // alicloudSetup is one run of the setup.
 type alicloudSetup struct {
-	ctx      *pulumi.Context
+	ctx            *pulumi.Context
+	project, stack string
+
 	config   alicloudConfig
 	last     alicloudLast
 	provider *alicloud.Provider
 	network  *snatinstance.SNATInstance
 }
 
-func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
-	s := &alicloudSetup{ctx: ctx, last: readAlicloudLast(last)}
+// readAlicloud reads and validates the block.
+func readAlicloud(project, stack string, block, last map[string]any) (*alicloudSetup, error) {
+	s := &alicloudSetup{project: project, stack: stack, last: readAlicloudLast(last)}
 	if block != nil {
 		if err := decode("alicloud", block, &s.config); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.validate(); err != nil {
+	return s, s.validate()
+}
+
+func checkAlicloud(project, stack string, block map[string]any) error {
+	_, err := readAlicloud(project, stack, block, nil)
+	return err
+}
+
+func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
+	s, err := readAlicloud(ctx.Project(), ctx.Stack(), block, last)
+	if err != nil {
 		return nil, err
 	}
+	s.ctx = ctx
 	if s.config.Network == nil && s.config.Migration == nil {
 		return nil, nil
 	}
-	var err error
 	if s.provider, err = newAlicloudProvider(ctx); err != nil {
 		return nil, err
 	}
@@ -253,7 +266,7 @@ func (s *alicloudSetup) networkArgs() *snatinstance.Args {
 // alias names the default route of a table as a child of the other component, which declared it before: the network
 // before a migration, the migration before it was taken out again.
 func (s *alicloudSetup) alias(parentType, name string) []pulumi.Alias {
-	old := urn.New(tokens.QName(s.ctx.Stack()), tokens.PackageName(s.ctx.Project()), tokens.Type(parentType), routeEntryType, name)
+	old := urn.New(tokens.QName(s.stack), tokens.PackageName(s.project), tokens.Type(parentType), routeEntryType, name)
 	return []pulumi.Alias{{URN: pulumi.URN(old)}}
 }
 

@@ -76,7 +76,7 @@ func (s *alicloudSetup) migrationArgs() *migration.Args {
 		Record:           s.last.Record,
 	}
 	if args.NATGateway.Name == "" {
-		args.NATGateway.Name = Namespace + "-" + s.ctx.Stack()
+		args.NATGateway.Name = Namespace + "-" + s.stack
 	}
 	if m.OldNextHop != nil {
 		args.OldNextHop = migration.OldNextHop(*m.OldNextHop)

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,6 +21,8 @@ type Setup struct {
 	Name string
 	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
 	ProviderKeys []string
+	// Check finds what is wrong with a block, nil when it is absent, without looking at the cloud or at the last update.
+	Check func(project, stack string, config map[string]any) error
 	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
 	// last updated, nil when it has not been. It returns what to export, nil for nothing.
 	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
@@ -28,7 +31,7 @@ type Setup struct {
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
-		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Run: runAlicloud},
+		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, Run: runAlicloud},
 	}
 }
 
@@ -64,6 +67,19 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 		}
 		return nil
 	}
+}
+
+// Check finds what is wrong with the configuration of a stack, by full key, without running the program.
+func Check(setups []Setup, project, stack string, config map[string]string) error {
+	problems := []error{checkKeys(setups, slices.Collect(maps.Keys(config)))}
+	for _, s := range setups {
+		block, err := parseBlock(s.Name, config[Namespace+":"+s.Name])
+		if err == nil {
+			err = s.Check(project, stack, block)
+		}
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
 }
 
 // checkKeys refuses keys of the namespace that are not in the table, and keys of a provider that it would not get: an

@@ -71,6 +71,23 @@ var refusals = []struct {
 		"a record without tables", Cover, Cover, func(s *situation) { s.record.Tables = nil },
 		Problem{"record.tables", "", "the record of stage cover names no route table, all their routes would be deleted", "restore the stack's outputs from a backup of its state"},
 	},
+	// What must stay what it was.
+	{
+		"another old next hop than the routes lead to", Uncover, Gateway, func(s *situation) { s.spec.Old.ID = "i-other" },
+		Problem{"oldNextHop", "Instance i-other", "this stack's routes lead to Instance i-old", "put that back: they carry the traffic"},
+	},
+	{
+		"another name of the gateway", Address, SNAT, func(s *situation) { s.spec.Gateway.Name = "other" },
+		Problem{"natGateway.name", "other", "no NAT gateway of this name is in the VPC, but stage address has been done with one", "put its name back: it identifies the gateway"},
+	},
+	{
+		"another vSwitch of the gateway", Address, SNAT, func(s *situation) {
+			for i := range s.net.Gateways {
+				s.net.Gateways[i].VSwitch = "vsw-b"
+			}
+		},
+		Problem{"natGateway.vswitch", "vsw-a", "NAT gateway ngw-1 is in vSwitch vsw-b and cannot move", "put that vSwitch back"},
+	},
 	// Which tables.
 	{
 		"tables that differ from the adopted ones", Cover, Uncover, func(s *situation) { s.spec.Tables = []string{system} },
