@@ -17,7 +17,7 @@ const (
 )
 
 // children of each component. That the kinds and types are those of the source is tested below; that the names are those
-// that the engine sees, by the URN golden under tests.
+// that the engine sees, by the URN golden of stacks.
 var children = map[string][]child{
 	"network": {
 		{"vpc", "", "vpc.NewNetwork", "all"},
