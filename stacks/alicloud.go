@@ -208,8 +208,8 @@ func (s *alicloudSetup) run() (pulumi.Map, error) {
 	var args *migration.Args
 	if s.config.Migration != nil {
 		args = s.migrationArgs()
-		args.Provider = s.provider
-		if err := args.Check(s.ctx); err != nil {
+		args.Provider, args.Objects = s.provider, s.objects()
+		if err := args.Check(s.ctx, alicloudMigrationName); err != nil {
 			return nil, under("alicloud.migration", err)
 		}
 	}

@@ -131,25 +131,37 @@ func (s *alicloudSetup) ids(keys []string) []string {
 	return ids
 }
 
-// objects names what this stack makes itself.
+// objects names what this stack makes itself: the keys before the network is registered, the live ids after.
 func (s *alicloudSetup) objects() map[string]migration.Object {
-	if s.network == nil {
+	if s.config.Network == nil {
 		return nil
 	}
-	objects := map[string]migration.Object{s.last.VPCID: {Key: "vpc", ID: s.network.VPCID}}
+	live := func(id func() pulumi.StringOutput) pulumi.StringInput {
+		if s.network == nil {
+			return nil
+		}
+		return id()
+	}
 	instance := s.last.InstanceID
 	if s.last.VPCID == "" {
 		instance = unbornInstance
 	}
-	// Empty when the instance has been retired: coming back, it is made anew in this update.
-	objects[instance] = migration.Object{Key: "instance", ID: s.network.InstanceID, Address: s.network.PublicIP}
+	objects := map[string]migration.Object{
+		s.last.VPCID: {Key: "vpc", ID: live(func() pulumi.StringOutput { return s.network.VPCID })},
+		// Empty when the instance has been retired: coming back, it is made anew in this update.
+		instance: {
+			Key: "instance", ID: live(func() pulumi.StringOutput { return s.network.InstanceID }),
+			Address: live(func() pulumi.StringOutput { return s.network.PublicIP }),
+		},
+	}
 	for _, k := range s.tableKeys() {
 		objects[s.id(s.last.RouteTables, k)] = migration.Object{
-			Key: k, ID: s.network.RouteTable(k), Aliases: s.alias(snatinstance.TypeToken, snatinstance.DefaultRouteName(alicloudNetworkName, k)),
+			Key: k, ID: live(func() pulumi.StringOutput { return s.network.RouteTable(k) }),
+			Aliases: s.alias(snatinstance.TypeToken, snatinstance.DefaultRouteName(alicloudNetworkName, k)),
 		}
 	}
 	for k := range s.config.Network.VSwitches {
-		objects[s.id(s.last.Subnets, k)] = migration.Object{Key: k, ID: s.network.VSwitch(k)}
+		objects[s.id(s.last.Subnets, k)] = migration.Object{Key: k, ID: live(func() pulumi.StringOutput { return s.network.VSwitch(k) })}
 	}
 	return objects
 }

@@ -51,6 +51,12 @@ var forbidden = map[string]string{
 // Run runs pulumi and waits for it. Its exit status is an *exec.ExitError.
 func Run(ctx context.Context, o Options) error {
 	for _, arg := range o.Args {
+		if strings.HasPrefix(arg, "-C") {
+			arg = "-C"
+		}
+		if strings.Contains(arg, "://") {
+			return fmt.Errorf("pulumi %s: is not possible here: the playground has a program of its own (leave the address out)", arg)
+		}
 		if reason, ok := forbidden[strings.SplitN(arg, "=", 2)[0]]; ok {
 			return fmt.Errorf("pulumi %s: is not possible here: %s (leave it out)", arg, reason)
 		}
@@ -101,7 +107,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 		var said strings.Builder
 		if err := run([]string{"stack", "init", "--non-interactive", stack}, &said, &said); err != nil {
-			return fmt.Errorf("make stack %s in the playground: %w\n%s", stack, err, said.String())
+			return errors.Join(fmt.Errorf("make stack %s in the playground: %w\n%s", stack, err, said.String()), os.RemoveAll(p.root))
 		}
 	}
 	stdout, stderr := o.Stdout, o.Stderr

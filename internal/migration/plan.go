@@ -103,6 +103,24 @@ func (p *Plan) TableIDs() []string { return slices.Clone(p.tables) }
 // before anything is deleted. Nil when the gate is open.
 func (p *Plan) Unmet(survey *Survey) []Problem { return p.unmet(p.Stage, survey) }
 
+// Leftovers are the routes of the migration that stand in the tables although the stage does not declare them: what an
+// update has still to delete.
+func (p *Plan) Leftovers(survey *Survey) []string {
+	var left []string
+	for _, t := range p.Tables {
+		table, _ := survey.table(t.ID)
+		for _, r := range table.Routes {
+			declared := slices.ContainsFunc(t.Routes, func(d RoutePlan) bool { return d.CIDR == r.CIDR && !d.ToNAT })
+			ours := r.CIDR == route.Default() || slices.Contains(route.Blocks(), r.CIDR)
+			if !r.System && ours && r.Hop == p.spec.Old.Hop && !declared {
+				left = append(left, t.ID+" "+r.CIDR.String())
+			}
+		}
+	}
+	slices.Sort(left)
+	return left
+}
+
 // plan lists what the stage declares. survey is nil when the network does not exist yet.
 func (s *scope) plan(survey *Survey) *Plan {
 	p := &Plan{scope: *s, Stage: s.spec.Stage}

@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"polynat/internal/migration"
+	"polynat/internal/route"
 	"polynat/internal/sim"
 	"polynat/internal/sim/alicloud"
 )
@@ -20,6 +21,8 @@ type alicloudWorld struct {
 	cloud   *alicloud.Cloud
 	traffic *alicloud.Traffic
 	seen    alicloud.Sample
+	// blind says why nothing can be said about the traffic, empty when it can; the next Losses report it.
+	blind string
 }
 
 func (w *alicloudWorld) Package() string { return "alicloud" }
@@ -45,13 +48,29 @@ func (w *alicloudWorld) Watch() {
 	w.traffic = alicloud.NewTraffic(w.cloud, w.vpc())
 	w.cloud.OnChange = func() { w.traffic.Observe() }
 	w.seen = alicloud.Sample{}
+	w.blind = ""
+	if w.traffic.Pairs() == 0 {
+		w.blind = "nothing reaches the Internet before the first step, so there is nothing to lose"
+	}
+	for _, f := range w.cloud.Judge(w.vpc()) {
+		// A vSwitch without a route may be meant to have none; one whose route leads nowhere is not.
+		if f.Kind != route.NoNextHop {
+			w.blind = "before the first step, traffic is lost already: " + f.String()
+		}
+	}
 }
 
 func (w *alicloudWorld) Losses() Losses {
 	total := w.traffic.Total()
-	l := Losses{Holes: total.Holes - w.seen.Holes, Lost: total.Lost - w.seen.Lost, Cut: total.Cut - w.seen.Cut}
+	hijacked := total.Hijacked - w.seen.Hijacked
+	l := Losses{Holes: total.Holes - w.seen.Holes, Lost: total.Lost - w.seen.Lost + hijacked, Cut: total.Cut - w.seen.Cut}
 	l.Problems = name(total.Problems[len(w.seen.Problems):])
 	w.seen = total
+	if w.blind != "" {
+		l.Lost++
+		l.Problems = append([]string{w.blind}, l.Problems...)
+		w.blind = ""
+	}
 	return l
 }
 
@@ -89,7 +108,7 @@ func (w *alicloudWorld) Deprive(ops []sim.Operation) Losses {
 		return Losses{}
 	}
 	sample := w.traffic.Observe()
-	l := Losses{Holes: sample.Holes, Lost: sample.Lost}
+	l := Losses{Holes: sample.Holes, Lost: sample.Lost + sample.Hijacked}
 	// A connection that is cut when it moves is no loss of this question.
 	l.Problems = name(slices.DeleteFunc(sample.Problems, func(p alicloud.Problem) bool { return p.What == alicloud.ProblemCut }))
 	return l

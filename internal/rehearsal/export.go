@@ -224,9 +224,13 @@ func (f *found) seedOld(cloud *alicloud.Cloud) error {
 		bound = "HaVip"
 		_, err = cloud.AddHAVIP(alicloud.HAVIP{ID: old.ID, VSwitchID: vswitch, Instances: old.Instances})
 	}
-	for _, a := range old.Addresses {
+	for i, a := range old.Addresses {
+		bandwidth := 0
+		if i == 0 { // the record has their sum
+			bandwidth = old.Bandwidth
+		}
 		if err == nil {
-			_, err = cloud.AddEIP(alicloud.EIP{Address: a.String(), Bandwidth: strconv.Itoa(old.Bandwidth), InstanceID: old.ID, InstanceType: bound})
+			_, err = cloud.AddEIP(alicloud.EIP{Address: a.String(), Bandwidth: strconv.Itoa(bandwidth), InstanceID: old.ID, InstanceType: bound})
 		}
 	}
 	return err

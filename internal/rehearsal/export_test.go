@@ -244,6 +244,196 @@ func TestDestroyingTheStackLeavesTheRoutesThatCarryAnExistingNetworkWhereTheNext
 	}
 }
 
+// live is a deployed stack over a hand-made network, with its traffic watched.
+type live struct {
+	t       *testing.T
+	cloud   *alicloud.Cloud
+	server  *sim.Server
+	stack   *engine.Stack
+	block   map[string]any // the migration block
+	traffic *alicloud.Traffic
+}
+
+func newLive(t *testing.T, change func(map[string]any)) *live {
+	t.Helper()
+	l := &live{t: t, cloud: alicloud.New(alicloud.Options{})}
+	l.block = handMade(t, l.cloud)
+	if change != nil {
+		change(l.block)
+	}
+	l.server = sim.NewServer(alicloud.Schema(), l.cloud)
+	var err error
+	l.stack, err = engine.New(engine.Options{
+		Project: "polynat", Stack: "prod", Program: rehearsal.Polynat(nil), Config: map[string]string{"alicloud:region": "cn-hangzhou"},
+		Providers: map[string]pulumirpc.ResourceProviderServer{"alicloud": l.server},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.stack.Close)
+	l.traffic = alicloud.NewTraffic(l.cloud, "vpc-live")
+	l.cloud.OnChange = func() { l.traffic.Observe() }
+	return l
+}
+
+// up sets the stage and updates.
+func (l *live) up(stage migration.Stage) error {
+	l.t.Helper()
+	l.block["stage"] = string(stage)
+	text, err := json.Marshal(map[string]any{"migration": l.block})
+	if err == nil {
+		err = l.stack.SetConfig(key, string(text))
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	_, err = l.stack.Up(l.t.Context())
+	return err
+}
+
+// to goes forward to a stage.
+func (l *live) to(stage migration.Stage) *live {
+	l.t.Helper()
+	for _, s := range migration.Stages()[:stage.Index()+1] {
+		if err := l.up(s); err != nil {
+			l.t.Fatalf("stage %s: %v", s, err)
+		}
+	}
+	return l
+}
+
+// failAt makes the n-th operation of the given kind fail from now on.
+func (l *live) failAt(kind sim.Kind, n int) {
+	seen := 0
+	l.server.Fault = func(op sim.Operation) sim.Verdict {
+		if op.Kind == kind {
+			if seen++; seen == n {
+				return sim.FailBefore
+			}
+		}
+		return sim.Proceed
+	}
+}
+
+// unharmed fails the test when traffic was lost.
+func (l *live) unharmed() {
+	l.t.Helper()
+	if total := l.traffic.Total(); total.Holes+total.Lost > 0 {
+		l.t.Errorf("%d holes, %d connections lost: %v", total.Holes, total.Lost, total.Problems[0])
+	}
+}
+
+func TestAfterAFailedCoverBackingOutStillLeavesTheDefaultRoutes(t *testing.T) {
+	for name, backOut := range map[string]func(*live) error{
+		"destroy": func(l *live) error { _, err := l.stack.Destroy(t.Context()); return err },
+		"block taken out": func(l *live) error {
+			if err := l.stack.SetConfig(key, "{}"); err != nil {
+				return err
+			}
+			_, err := l.stack.Up(t.Context())
+			return err
+		},
+		"a table left out": func(l *live) error {
+			l.block["routeTables"] = []any{"vtb-system"}
+			return l.up(migration.Adopt)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLive(t, nil).to(migration.Adopt)
+			l.failAt(sim.Create, 12)
+			if err := l.up(migration.Cover); err == nil {
+				t.Fatal("the fault did not hit")
+			}
+			l.server.Fault = nil
+			if err := backOut(l); err != nil {
+				t.Fatal(err)
+			}
+			l.unharmed()
+		})
+	}
+}
+
+func TestAnUpdateThatWouldTakeItsOwnObjectsOverUnderANewNameIsRefused(t *testing.T) {
+	forwards := func(name string) map[string]any {
+		return map[string]any{name: map[string]any{"address": "inbound", "externalPort": "443", "internalIp": "10.0.0.9", "internalPort": "8443", "protocol": "tcp"}}
+	}
+	l := newLive(t, func(block map[string]any) {
+		block["addresses"].(map[string]any)["inbound"] = map[string]any{"bandwidth": 10}
+		block["forwards"] = forwards("web")
+	}).to(migration.SNAT)
+	l.block["forwards"] = forwards("https")
+	err := l.up(migration.Switch)
+	if err == nil || !strings.Contains(err.Error(), "forwards.https: alicloud-migration-forward-https: this stack holds it under the name alicloud-migration-forward-web") {
+		t.Errorf("error %v", err)
+	}
+	l.block["forwards"] = forwards("web")
+	if err := l.up(migration.Switch); err != nil {
+		t.Error(err)
+	}
+	l.unharmed()
+}
+
+func TestAStageThatIsRepeatedIsHeldByItsGate(t *testing.T) {
+	l := newLive(t, nil).to(migration.SNAT)
+	l.failAt(sim.Delete, 3)
+	if err := l.up(migration.Switch); err == nil {
+		t.Fatal("the fault did not hit")
+	}
+	l.server.Fault = nil
+	gateway := l.cloud.NATGateways("vpc-live")[0]
+	l.cloud.OnChange = nil // somebody deletes an entry in the console: its hosts lose what has moved already
+	if err := l.cloud.DeleteSNATEntry(l.cloud.SNATEntries(gateway.SNATTableID)[0].ID); err != nil {
+		t.Fatal(err)
+	}
+	before := len(l.server.Operations())
+	if err := l.up(migration.Switch); err == nil || !strings.Contains(err.Error(), "has no SNAT entry") {
+		t.Errorf("error %v", err)
+	}
+	for _, op := range l.server.Operations()[before:] {
+		if op.Kind == sim.Delete {
+			t.Errorf("%s was deleted", op.Name)
+		}
+	}
+	if err := l.up(migration.SNAT); err != nil && !strings.Contains(err.Error(), "pulumi refresh") {
+		t.Errorf("back to the old gateway: %v", err)
+	}
+}
+
+func TestAnAddressOfAnotherStackIsNotTakenOver(t *testing.T) {
+	l := newLive(t, nil).to(migration.Gateway)
+	other, err := l.cloud.AddNATGateway(alicloud.NATGateway{ID: "ngw-other", VPCID: "vpc-live", NetworkType: "intranet", VSwitchID: l.block["natGateway"].(map[string]any)["vswitch"].(string)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.cloud.AddEIP(alicloud.EIP{Name: "polynat-prod-main", Bandwidth: "50", InstanceID: other}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.up(migration.Address); err == nil || !strings.Contains(err.Error(), "an elastic IP of the name that this one would have is bound to ngw-other") {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestABandwidthPackageOfSomebodyElseIsNotTakenOver(t *testing.T) {
+	l := newLive(t, func(block map[string]any) { block["bandwidthPackage"] = map[string]any{"bandwidth": 100} }).to(migration.Address)
+	pkg, err := l.cloud.CreateBandwidthPackage(alicloud.BandwidthPackage{Name: "company", Bandwidth: "1000"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range l.cloud.EIPs() {
+		if e.BandwidthPackageID != "" {
+			if err := l.cloud.RemoveFromBandwidthPackage(e.BandwidthPackageID, e.ID); err != nil {
+				t.Fatal(err)
+			}
+			if err := l.cloud.AddToBandwidthPackage(pkg, e.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := l.up(migration.Address); err == nil || !strings.Contains(err.Error(), "is in bandwidth package "+pkg+", which is not this stack's") {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestAnExportThatSaysTooLittleIsRefused(t *testing.T) {
 	config := map[string]string{key: `{"migration": {"stage": "adopt"}}`}
 	for name, c := range map[string]struct{ export, says string }{

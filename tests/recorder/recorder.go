@@ -48,6 +48,8 @@ type Options struct {
 	DryRun bool
 	// Last are the outputs of the stack's last update.
 	Last map[string]any
+	// Held is the state of the stack by URN, each with its outputs under that key; nil for an empty one.
+	Held map[string]any
 	// Invoke answers lookups; nil refuses them.
 	Invoke func(token string, args map[string]any) (map[string]any, error)
 	// FailAt fails the n-th registration, counted from 1; 0 fails none.
@@ -135,6 +137,9 @@ func (m *monitor) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	m.made.Invokes = append(m.made.Invokes, args.Token)
 	if args.Token == "pulumi:pulumi:readStackOutputs" {
 		return resource.NewPropertyMapFromMap(map[string]any{"name": args.Args["name"].StringValue(), "outputs": m.options.Last}), nil
+	}
+	if args.Token == "pulumi:pulumi:readStackResourceOutputs" {
+		return resource.NewPropertyMapFromMap(map[string]any{"name": args.Args["stackName"].StringValue(), "outputs": m.options.Held}), nil
 	}
 	if args.Provider == "" {
 		m.made.Unbound = append(m.made.Unbound, args.Token)

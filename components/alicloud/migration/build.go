@@ -30,11 +30,34 @@ type builder struct {
 	bound []pulumi.Resource
 	// all are the children so far; the marker depends on them.
 	all []pulumi.Resource
+	// done is the marker.
+	done pulumi.Resource
 }
 
 // childName is the component's name, the kind, and a key that belongs to the thing.
-func (b *builder) childName(parts ...string) string {
-	return strings.Join(append([]string{b.name}, parts...), "-")
+func (b *builder) childName(parts ...string) string { return childName(b.name, parts...) }
+
+func childName(name string, parts ...string) string {
+	return strings.Join(append([]string{name}, parts...), "-")
+}
+
+// routeName is the child name of a route.
+func routeName(name string, table Object, plan migration.RoutePlan) string {
+	switch {
+	case plan.ToNAT:
+		return childName(name, "nat-default", table.Key)
+	case plan.CIDR.Bits() == 0:
+		return DefaultRouteName(name, table.Key)
+	}
+	return childName(name, "cover", table.Key, slug(plan.CIDR.String()))
+}
+
+// snatKey is the key of an SNAT entry in names.
+func (a *Args) snatKey(source migration.Source) string {
+	if source.VSwitch != "" {
+		return a.object(source.VSwitch).Key
+	}
+	return slug(source.CIDR.String())
 }
 
 // childOpts are the options that every child has. importID takes an existing object over: for one that the stack manages
@@ -92,9 +115,11 @@ func (b *builder) routes() error {
 	var before []pulumi.Resource
 	for _, table := range b.plan.Tables {
 		var made []pulumi.Resource
-		object := b.args.object(table.ID)
 		for _, r := range table.Routes {
-			entry, err := b.route(object, r, before)
+			if b.isLate(r) {
+				continue
+			}
+			entry, err := b.route(b.args.object(table.ID), r, before)
 			if err != nil {
 				return err
 			}
@@ -104,6 +129,33 @@ func (b *builder) routes() error {
 			before = made
 		}
 	}
+	return nil
+}
+
+// isLate tells routes that are registered behind the gate: the adopted default routes on the way to stage cover. Their
+// registration there clears the option by which they outlive the stack, which must not happen before the blocks stand.
+func (b *builder) isLate(r migration.RoutePlan) bool {
+	return b.plan.Stage == migration.Cover && b.args.Record != nil && b.args.Record.Stage == string(migration.Adopt) &&
+		r.CIDR.Bits() == 0 && r.ImportID != ""
+}
+
+// lateRoutes registers them, and says that the stage is done when they and the marker are.
+func (b *builder) lateRoutes() error {
+	registered := pulumi.StringArray{b.done.URN().ToStringOutput()}
+	for _, table := range b.plan.Tables {
+		for _, r := range table.Routes {
+			if !b.isLate(r) {
+				continue
+			}
+			entry, err := b.route(b.args.object(table.ID), r, nil)
+			if err != nil {
+				return err
+			}
+			registered = append(registered, entry.URN().ToStringOutput())
+		}
+	}
+	stage := string(b.plan.Stage)
+	b.component.Stage = registered.ToStringArrayOutput().ApplyT(func([]string) string { return stage }).(pulumi.StringOutput)
 	return nil
 }
 
@@ -117,29 +169,24 @@ func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.
 		NexthopType:          pulumi.String(b.args.OldNextHop.Type),
 		NexthopId:            b.args.object(b.args.OldNextHop.ID).ID.ToStringOutput(),
 	}
-	var aliases []pulumi.Alias
-	var kind string
-	var extra []pulumi.ResourceOption
+	// The name of an entry is Pulumi's: an adopted one has none, which must not count as a change.
+	opts := []pulumi.ResourceOption{pulumi.IgnoreChanges([]string{"name"}), pulumi.DependsOn(before)}
 	switch {
 	case plan.ToNAT:
-		kind = "nat-default"
 		args.NexthopType, args.NexthopId = pulumi.String(migration.HopNATGateway), b.nat.ID().ToStringOutput()
 		// A network of the program's own is there to be thrown away until traffic has moved.
-		extra = append(extra, pulumi.Protect(b.plan.Protected() || b.plan.ProtectsDefault() && !table.made))
+		opts = append(opts, pulumi.Protect(b.plan.Protected() || b.plan.ProtectsDefault() && !table.made))
 	case plan.CIDR.Bits() == 0:
-		kind, aliases = "default", table.Aliases
-		extra = append(extra, pulumi.RetainOnDelete(b.plan.Stage == migration.Adopt && !table.made))
+		opts = append(opts, pulumi.Aliases(table.Aliases), pulumi.RetainOnDelete(b.plan.Stage == migration.Adopt && !table.made))
 	default:
-		kind = "cover"
-		extra = append(extra, pulumi.RetainOnDelete(b.plan.RetainsCovers() && !table.made))
+		opts = append(opts, pulumi.RetainOnDelete(b.plan.RetainsCovers() && !table.made))
 	}
-	name := b.childName(kind, table.Key)
-	if kind == "cover" {
-		name = b.childName(kind, table.Key, slug(plan.CIDR.String()))
+	if b.isLate(plan) {
+		// An option to depend on a component waits for its children, of which the marker has none; an input does wait.
+		hop := b.args.OldNextHop.Type
+		args.NexthopType = b.done.URN().ApplyT(func(pulumi.URN) string { return hop }).(pulumi.StringOutput)
 	}
-	// The name of an entry is Pulumi's: an adopted one has none, which must not count as a change.
-	extra = append(extra, pulumi.IgnoreChanges([]string{"name"}), pulumi.DependsOn(before), pulumi.Aliases(aliases))
-	entry, err := vpc.NewRouteEntry(b.ctx, name, args, b.childOpts(plan.ImportID, extra...)...)
+	entry, err := vpc.NewRouteEntry(b.ctx, routeName(b.name, table, plan), args, b.childOpts(plan.ImportID, opts...)...)
 	return entry, b.keep(entry, err)
 }
 
@@ -215,15 +262,16 @@ func (b *builder) snat() error {
 	before := slices.Clone(b.bound)
 	for _, plan := range b.plan.SNAT {
 		args := &vpc.SnatEntryArgs{SnatTableId: b.nat.SnatTableIds, SnatIp: ips}
-		var k string
+		k := b.args.snatKey(plan.Source)
 		if plan.VSwitch != "" {
-			object := b.args.object(plan.VSwitch)
-			k, args.SourceVswitchId = object.Key, object.ID.ToStringOutput()
+			args.SourceVswitchId = b.args.object(plan.VSwitch).ID.ToStringOutput()
 		} else {
-			k, args.SourceCidr = slug(plan.CIDR.String()), pulumi.String(plan.CIDR.String())
+			args.SourceCidr = pulumi.String(plan.CIDR.String())
 		}
 		args.SnatEntryName = pulumi.String(b.args.NATGateway.Name + "-" + k)
-		entry, err := vpc.NewSnatEntry(b.ctx, b.childName("snat", k), args, b.guarded(plan.ImportID, entryTimeout, pulumi.DependsOn(before))...)
+		entry, err := vpc.NewSnatEntry(b.ctx, b.childName("snat", k), args, b.guarded(plan.ImportID, entryTimeout, pulumi.DependsOn(before),
+			// The cloud may list several addresses in another order, which must not look like a change: one would replace the entry.
+			pulumi.IgnoreChanges([]string{"snatIp"}))...)
 		if err := b.keep(entry, err); err != nil {
 			return err
 		}
@@ -275,13 +323,27 @@ func (b *builder) marker() error {
 	err = b.ctx.RegisterComponentResourceV2(StageTypeToken, b.childName("stage"), pulumi.Map{
 		"stage":   pulumi.String(b.plan.Stage),
 		"release": pulumi.ToStringArray(slices.Sorted(slices.Values(b.args.Release))),
+		"repeats": pulumi.ToStringArray(b.repeats()),
 	}, marker, pulumi.Parent(b.component), pulumi.DependsOn(b.all), pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: hooks, BeforeUpdate: hooks}))
 	if err != nil {
 		return err
 	}
-	stage := string(b.plan.Stage)
-	b.component.Stage = marker.URN().ApplyT(func(pulumi.URN) string { return stage }).(pulumi.StringOutput)
-	return b.ctx.RegisterResourceOutputs(marker, pulumi.Map{"stage": pulumi.String(stage)})
+	b.done = marker
+	return b.ctx.RegisterResourceOutputs(marker, pulumi.Map{"stage": pulumi.String(b.plan.Stage)})
+}
+
+// repeats is what a stage that is done again has still to do, or finds undone. It is part of the marker, so that the gate
+// is asked again although the stage is the same: an update whose deletions failed has the marker written already.
+func (b *builder) repeats() []string {
+	survey, record := b.args.decided.survey, b.args.Record
+	if survey == nil || record == nil || record.Stage != string(b.plan.Stage) {
+		return nil
+	}
+	open := b.plan.Leftovers(survey)
+	for _, p := range b.plan.Unmet(survey) {
+		open = append(open, p.Error())
+	}
+	return open
 }
 
 type stageMarker struct{ pulumi.ResourceState }

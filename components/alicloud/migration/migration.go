@@ -9,6 +9,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/internal/migration"
+	"polynat/internal/stackoutputs"
 )
 
 // The type tokens of the component and of the marker that records its stage.
@@ -54,7 +55,7 @@ type decision struct {
 // it before you register other resources of the same program; [New] takes its decision over.
 //
 // Errors: a *Refusal with every problem of the move, the joined problems of Validate, or the failure of a lookup.
-func (a *Args) Check(ctx *pulumi.Context) error {
+func (a *Args) Check(ctx *pulumi.Context, name string) error {
 	if a.decided != nil {
 		return nil
 	}
@@ -74,6 +75,15 @@ func (a *Args) Check(ctx *pulumi.Context) error {
 	if d.plan, err = migration.Decide(spec, d.survey, a.Record.internal()); err != nil {
 		return err
 	}
+	if d.survey != nil {
+		held, err := stackoutputs.Resources(ctx)
+		if err != nil {
+			return err
+		}
+		if problems := a.strangers(name, d, held); len(problems) > 0 {
+			return &Refusal{Stage: spec.Stage, Problems: problems}
+		}
+	}
 	if amend != nil {
 		amend(d.plan)
 	}
@@ -92,7 +102,7 @@ type Problem = migration.Problem
 
 // New checks the stage and registers what it declares.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*Migration, error) {
-	if err := args.Check(ctx); err != nil {
+	if err := args.Check(ctx, name); err != nil {
 		return nil, err
 	}
 	m := &Migration{}
@@ -100,7 +110,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	b := &builder{ctx: ctx, name: name, args: args, plan: args.decided.plan, component: m}
-	for _, step := range []func() error{b.gateway, b.routes, b.bandwidthPackage, b.addresses, b.snat, b.forwards, b.marker} {
+	for _, step := range []func() error{b.gateway, b.routes, b.bandwidthPackage, b.addresses, b.snat, b.forwards, b.marker, b.lateRoutes} {
 		if err := step(); err != nil {
 			return nil, err
 		}

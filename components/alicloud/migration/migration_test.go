@@ -190,6 +190,7 @@ func TestSNATEntriesAreMadeOneAfterTheOther(t *testing.T) {
 func TestTheRoutesOfOneTableWaitForThoseOfTheTableBefore(t *testing.T) {
 	made := newWorld(t).walk(migration.Adopt).move(migration.Adopt, migration.Cover, recorder.Options{}).Named(routeEntry)
 	first, second := 0, 0
+	isDefault := func(o recorder.Object) bool { return o.Inputs["destinationCidrblock"] == "0.0.0.0/0" }
 	for _, o := range made {
 		if o.Inputs["routeTableId"] != "vtb-workers" {
 			first++
@@ -197,7 +198,7 @@ func TestTheRoutesOfOneTableWaitForThoseOfTheTableBefore(t *testing.T) {
 		}
 		second++
 		for _, other := range made {
-			if other.Inputs["routeTableId"] == "vtb-system" && !slices.Contains(o.Dependencies, other.URN) {
+			if other.Inputs["routeTableId"] == "vtb-system" && !isDefault(o) && !isDefault(other) && !slices.Contains(o.Dependencies, other.URN) {
 				t.Errorf("%s does not wait for %s", o.Name, other.Name)
 			}
 		}
@@ -216,7 +217,10 @@ func TestTheMarkerDependsOnEverythingTheStageDeclares(t *testing.T) {
 		}
 		for _, o := range made.Objects {
 			if o.Custom && o.Name != "alicloud" && !slices.Contains(marker.Dependencies, o.URN) {
-				t.Errorf("%s: the marker does not depend on %s", stage, o.Name)
+				// What outlives the stack at adopt may stop to only behind the gate of cover.
+				if late := stage == migration.Cover && strings.Contains(o.Name, "-default-"); !late {
+					t.Errorf("%s: the marker does not depend on %s", stage, o.Name)
+				}
 			}
 		}
 	}
@@ -318,7 +322,11 @@ func TestAFailureAtAnyRegistrationFailsTheUpdateAndLeavesTheStageUnrecorded(t *t
 			if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("registration %d ", n)) {
 				t.Errorf("%s: registration %d of %d failed, error %v", stage, n, total, err)
 			}
-			if markers := len(made.Named(component.StageTypeToken)); n < total && markers > 0 {
+			last := total - 1
+			if stage == migration.Cover {
+				last -= 2 // the default routes come behind the marker; the stage resolves with them
+			}
+			if markers := len(made.Named(component.StageTypeToken)); n <= last && markers > 0 {
 				t.Errorf("%s: registration %d of %d failed, but the stage was recorded", stage, n, total)
 			}
 		}

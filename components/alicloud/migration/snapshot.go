@@ -75,7 +75,7 @@ func (d *decision) snapshot() *Snapshot {
 	for _, t := range found.Tables {
 		table := SnapshotTable{ID: t.ID, System: t.System, Routes: []SnapshotRoute{}}
 		for _, r := range t.Routes {
-			if !r.System && !ours(r, spec, slices.Contains(d.plan.TableIDs(), t.ID)) {
+			if !r.System && r.CIDR.IsValid() && !ours(r, spec, slices.Contains(d.plan.TableIDs(), t.ID)) {
 				table.Routes = append(table.Routes, SnapshotRoute{r.CIDR.String(), r.Hop.Type, r.Hop.ID})
 			}
 		}

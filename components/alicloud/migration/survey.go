@@ -102,11 +102,10 @@ func (s surveyor) tables(found *migration.Survey) error {
 			return fmt.Errorf("route table %s: %w", table.ID, err)
 		}
 		for _, e := range entries.Entries {
+			// A destination may be a prefix list, by its id. Such an entry keeps an invalid prefix: it counts against the quota,
+			// and nothing is known of what it covers.
 			cidr, err := netip.ParsePrefix(e.CidrBlock)
-			if err != nil {
-				return fmt.Errorf("route table %s: %w", table.ID, err)
-			}
-			if !cidr.Addr().Is4() {
+			if err == nil && !cidr.Addr().Is4() {
 				continue
 			}
 			table.Routes = append(table.Routes, migration.Route{
@@ -174,13 +173,18 @@ func (s surveyor) publicAddresses(old *migration.OldState, id, kind string) erro
 		return err
 	}
 	sum := 0
+	counted := map[string]bool{"": false}
 	for _, a := range result.Addresses {
+		old.Addresses = append(old.Addresses, a.IpAddress)
+		if counted[a.BandwidthPackageId] {
+			continue // the members of a package share the bandwidth that each of them shows
+		}
+		counted[a.BandwidthPackageId] = a.BandwidthPackageId != ""
 		bandwidth, err := strconv.Atoi(a.Bandwidth)
 		if err != nil {
 			return fmt.Errorf("bandwidth of elastic IP %s: %w", a.AllocationId, err)
 		}
 		sum += bandwidth
-		old.Addresses = append(old.Addresses, a.IpAddress)
 	}
 	old.Bandwidth = max(old.Bandwidth, sum)
 	return nil

@@ -170,6 +170,12 @@ func (w *world) run(args *component.Args, o recorder.Options) (*recorder.Recordi
 	o.Invoke = func(token string, args map[string]any) (map[string]any, error) {
 		return w.Invoke(context.Background(), token, args)
 	}
+	if o.Held == nil {
+		// Nothing of the state matters here but that a bandwidth package is this stack's.
+		o.Held = map[string]any{
+			"urn:pulumi:dev::polynat::polynat:alicloud:Migration$alicloud:vpc/commonBandwithPackage:CommonBandwithPackage::egress-bandwidth": map[string]any{"outputs": map[string]any{}},
+		}
+	}
 	return recorder.Run(program(args), o)
 }
 

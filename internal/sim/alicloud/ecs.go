@@ -3,8 +3,8 @@ package alicloud
 import (
 	"encoding/base64"
 	"net/netip"
+	"regexp"
 	"slices"
-	"strings"
 )
 
 // RunInstance makes an instance: Starting first, then Running. It gets a
@@ -173,16 +173,19 @@ func (c *Cloud) Instances(vpc string) []Instance {
 	return list(c.state.Instances, func(i *Instance) bool { return i.VPCID == vpc })
 }
 
+// What user data must say to make an SNAT gateway: that the kernel forwards, and a rule that translates.
+var (
+	forwarding  = regexp.MustCompile(`ip_forward\s*=\s*1\b`)
+	translation = regexp.MustCompile(`(?i)-j\s+(masquerade|snat)\b|\bmasquerade\b.*;|\bsnat\s+to\b`)
+)
+
 // translates reports whether user data turns the instance into an SNAT
-// gateway: it mentions ip_forward and either masquerade or snat. User data
-// may be base64, as the API has it.
+// gateway. User data may be base64, as the API has it.
 func translates(userData string) bool {
 	if plain, err := base64.StdEncoding.DecodeString(userData); err == nil {
 		userData = string(plain)
 	}
-	userData = strings.ToLower(userData)
-	return strings.Contains(userData, "ip_forward") &&
-		(strings.Contains(userData, "masquerade") || strings.Contains(userData, "snat"))
+	return forwarding.MatchString(userData) && translation.MatchString(userData)
 }
 
 // CreateSecurityGroup makes a security group without rules.
