@@ -120,20 +120,29 @@ type alicloudSetup struct {
 	network  *snatinstance.SNATInstance
 }
 
-func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
+func newAlicloudSetup(ctx *pulumi.Context, block, last map[string]any) (*alicloudSetup, error) {
 	s := &alicloudSetup{ctx: ctx, last: readAlicloudLast(last)}
 	if block != nil {
 		if err := decode("alicloud", block, &s.config); err != nil {
 			return nil, err
 		}
 	}
-	if err := s.validate(); err != nil {
+	return s, s.validate()
+}
+
+func checkAlicloud(ctx *pulumi.Context, block, last map[string]any) error {
+	_, err := newAlicloudSetup(ctx, block, last)
+	return err
+}
+
+func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
+	s, err := newAlicloudSetup(ctx, block, last)
+	if err != nil {
 		return nil, err
 	}
 	if s.config.Network == nil && s.config.Migration == nil {
 		return nil, nil
 	}
-	var err error
 	if s.provider, err = newAlicloudProvider(ctx); err != nil {
 		return nil, err
 	}

@@ -20,6 +20,8 @@ type Setup struct {
 	Name string
 	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
 	ProviderKeys []string
+	// Check refuses a config that is wrong in itself, and registers nothing; nil for a setup that has no such. Arguments are those of Run.
+	Check func(ctx *pulumi.Context, config, last map[string]any) error
 	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
 	// last updated, nil when it has not been. It returns what to export, nil for nothing.
 	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
@@ -28,11 +30,12 @@ type Setup struct {
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
-		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Run: runAlicloud},
+		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, Run: runAlicloud},
+		{Name: "huaweicloud", ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
 	}
 }
 
-// Program is the Pulumi program: it runs every setup of the table. keys are all configuration keys of the stack, with
+// Program is the Pulumi program: it runs every setup of the table, once none is refused by its Check. keys are all configuration keys of the stack, with
 // their namespaces, so that a misspelled one is found; nil skips that check.
 func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
@@ -43,18 +46,21 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		configs := make([]map[string]any, len(setups))
+		configs, recorded := make([]map[string]any, len(setups)), make([]map[string]any, len(setups))
 		var problems []error
 		for i, s := range setups {
 			configs[i], err = readBlock(ctx, s.Name)
+			recorded[i], _ = last[s.Name].(map[string]any)
+			if err == nil && s.Check != nil {
+				err = s.Check(ctx, configs[i], recorded[i])
+			}
 			problems = append(problems, err)
 		}
 		if err := errors.Join(problems...); err != nil {
 			return err
 		}
 		for i, s := range setups {
-			recorded, _ := last[s.Name].(map[string]any)
-			outputs, err := s.Run(ctx, configs[i], recorded)
+			outputs, err := s.Run(ctx, configs[i], recorded[i])
 			if err != nil {
 				return err
 			}
