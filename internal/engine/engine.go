@@ -72,6 +72,7 @@ type Stack struct {
 	providers       map[string]pulumirpc.ResourceProviderServer
 	program         pulumi.RunFunc
 	continueOnError bool
+	replaced        []string              // URNs
 	state           *apitype.DeploymentV3 // never modified, only replaced
 	run             *run                  // the one in progress, nil if there is none
 }
@@ -172,6 +173,7 @@ func (s *Stack) Clone() *Stack {
 		config:          maps.Clone(s.config),
 		program:         s.program,
 		continueOnError: s.continueOnError,
+		replaced:        s.replaced,
 		state:           s.state,
 	}
 }
@@ -208,6 +210,13 @@ func (s *Stack) SetContinueOnError(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.continueOnError = on
+}
+
+// SetReplace says which resources the runs that follow replace although nothing asks for it, as the CLI's --replace does.
+func (s *Stack) SetReplace(urns ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replaced = slices.Clone(urns)
 }
 
 // Up runs the program and makes the cloud what it says. The error is an [*Error]; the Result is never nil.
@@ -251,6 +260,7 @@ type run struct {
 	providers       map[string]pulumirpc.ResourceProviderServer
 	program         pulumi.RunFunc
 	continueOnError bool
+	replaced        []string
 
 	journal *journal
 	source  *cancel.Source
@@ -268,6 +278,7 @@ func (s *Stack) begin(source *cancel.Source) *run {
 		providers:       s.providers,
 		program:         s.program,
 		continueOnError: s.continueOnError,
+		replaced:        s.replaced,
 		journal:         newJournal(s.state),
 		source:          source,
 		dead:            make(chan struct{}),
@@ -356,6 +367,7 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 		pulumiengine.UpdateOptions{
 			Parallel:             s.parallel,
 			ContinueOnError:      r.continueOnError,
+			ReplaceTargets:       deploy.NewUrnTargets(r.replaced),
 			SkipPluginPreInstall: true,
 			HostFactory: func(_ context.Context, messages, status diag.Sink, _ plugin.DebugContext) (plugin.Host, error) {
 				h := &host{run: r, address: address, messages: messages, status: status}

@@ -141,7 +141,9 @@ func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte) Set
 		}
 		return world, append(slices.Clone(first), alicloudMoves(migrationBlock, from, declare)...)
 	}
-	setup := Setup{Name: "alicloud"}
+	setup := Setup{Name: "alicloud", Key: alicloudKey, Terms: Terms{
+		Step: "stage", Holes: "destinations without next hop", Lost: "new connections lost", Cut: "established cut",
+	}}
 	described := alicloud.Options{}
 	if declares {
 		// Whoever declares the route says that the cloud does not make it.

@@ -80,6 +80,25 @@ func (t *Traffic) Observe() Sample {
 	return sample
 }
 
+// Reached says of each rule that reaches something what that is, such as "192.168.0.3:80 -> ELB01 -> 10.0.0.2:80".
+func (t *Traffic) Reached() []string {
+	t.cloud.mu.Lock()
+	defer t.cloud.mu.Unlock()
+	var texts []string
+	for _, name := range slices.Sorted(maps.Keys(t.paths)) {
+		p := t.paths[name]
+		if p == (path{}) {
+			continue
+		}
+		text := fmt.Sprintf("%s:%d -> ", p.transit, p.port)
+		if b, ok := t.cloud.state.LoadBalancers[p.loadBalancer]; ok {
+			text += b.Name + " -> "
+		}
+		texts = append(texts, fmt.Sprintf("%s%s:%d", text, p.addr, p.memberPort))
+	}
+	return texts
+}
+
 // Rules is how many rules are followed.
 func (t *Traffic) Rules() int { return len(t.paths) }
 
