@@ -212,7 +212,7 @@ func (s *huaweicloudSetup) validate() error {
 	if nat != nil {
 		if service != nil {
 			g := nat.Gateway
-			for _, f := range []struct{ name, value string }{{"vpcId", g.VPCID}, {"vpcCidr", g.VPCCIDR}, {"subnetId", g.SubnetID}} {
+			for _, f := range []struct{ name, value string }{{"vpcId", g.VPCID}, {"vpcCidr", g.VPCCIDR}} {
 				if f.value != "" {
 					problems.Add("huaweicloud.privateNat.gateway."+f.name, f.value, "contradicts huaweicloud.service, which says it", "leave one of the two out")
 				}

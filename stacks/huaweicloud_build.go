@@ -122,15 +122,19 @@ func (s *huaweicloudSetup) ownService(args *privatenat.Args) {
 	c := s.config.Service
 	gateway := &args.Gateway
 	gateway.VPCCIDR = c.VPC.CIDR
-	gateway.VPCID, gateway.SubnetID = pulumi.String(c.VPC.ID), pulumi.String(c.Subnet.ID)
+	gateway.VPCID = pulumi.String(c.VPC.ID)
 	if s.service != nil && c.VPC.ID == "" {
 		gateway.VPCID = s.service.VPCID
 	} else if c.VPC.ID == "" {
 		gateway.VPCID = pulumi.String(s.last.VPCID)
 	}
-	if s.service != nil && c.Subnet.ID == "" {
+	switch {
+	case gateway.SubnetID != nil: // another subnet of the same VPC
+	case c.Subnet.ID != "":
+		gateway.SubnetID = pulumi.String(c.Subnet.ID)
+	case s.service != nil:
 		gateway.SubnetID = s.service.SubnetID
-	} else if c.Subnet.ID == "" {
+	default:
 		gateway.SubnetID = pulumi.String(s.last.SubnetID)
 	}
 	for k, b := range c.LoadBalancers {

@@ -14,7 +14,7 @@ import (
 func (b *builder) network() (err error) {
 	b.net, err = b.args.network().Make(b.ctx, b.name, "", b.args.Tags, b.childOpts()...)
 	if err == nil {
-		b.component.VPCID, b.component.SubnetID, b.component.subnet = b.net.VPCID, b.net.SubnetID, b.net.Subnet
+		b.component.VPCID, b.component.SubnetID = b.net.VPCID, b.net.SubnetID
 	}
 	return err
 }
@@ -89,7 +89,8 @@ func (b *builder) rule(suffix, direction, protocol, ports, prefix string) error 
 	if ports != "" {
 		args.Ports = pulumi.String(ports)
 	}
-	_, err := huaweicloud.NewNetworkingSecgroupRule(b.ctx, b.childName(suffix), args, b.childOpts()...)
+	admits, err := huaweicloud.NewNetworkingSecgroupRule(b.ctx, b.childName(suffix), args, b.childOpts()...)
+	b.admits = append(b.admits, admits)
 	return err
 }
 
@@ -201,7 +202,8 @@ func (b *builder) allLoadBalancers() error {
 		if lb.L7FlavorID != "" {
 			args.L7FlavorId = pulumi.String(lb.L7FlavorID)
 		}
-		made, err := huaweicloud.NewElbLoadbalancer(b.ctx, name, args, b.childOpts(b.replacedWithSubnet())...)
+		// The API would move it to another subnet, but not out of one that is deleted before its successor is made.
+		made, err := huaweicloud.NewElbLoadbalancer(b.ctx, name, args, b.childOpts(pulumi.ReplaceOnChanges([]string{"ipv4SubnetId"}))...)
 		if err != nil {
 			return err
 		}
@@ -215,6 +217,8 @@ func (b *builder) allLoadBalancers() error {
 
 func (b *builder) listeners(key string, lb LoadBalancer) error {
 	made := b.component.balancers[key]
+	// A member answers when its security group admits the load balancer.
+	made.ready = append(made.ready, b.admits...)
 	used := map[string]bool{}
 	for _, k := range slices.Sorted(maps.Keys(lb.Listeners)) {
 		listener := lb.Listeners[k]

@@ -29,7 +29,6 @@ type LoadBalancers struct {
 
 	balancers map[string]*balancer
 	instances map[string]*huaweicloud.ComputeInstance
-	subnet    pulumi.Resource
 }
 
 type balancer struct {
@@ -51,9 +50,6 @@ func (s *LoadBalancers) InstancePortID(key string) pulumi.StringOutput {
 
 // Instance is the instance of that key.
 func (s *LoadBalancers) Instance(key string) pulumi.Resource { return s.instances[key] }
-
-// Subnet is the subnet, nil when it existed before.
-func (s *LoadBalancers) Subnet() pulumi.Resource { return s.subnet }
 
 // New makes the service side, or returns the problems of the Args.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*LoadBalancers, error) {
@@ -98,6 +94,7 @@ type builder struct {
 
 	net    *network.Made
 	secure *huaweicloud.NetworkingSecgroup
+	admits []pulumi.Resource // its rules
 	groups map[string]*group
 }
 
@@ -110,13 +107,4 @@ func (b *builder) childName(suffix string) string { return b.name + "-" + suffix
 
 func (b *builder) childOpts(extra ...pulumi.ResourceOption) []pulumi.ResourceOption {
 	return append([]pulumi.ResourceOption{pulumi.Parent(b.component), pulumi.Provider(b.args.Provider)}, extra...)
-}
-
-// replacedWithSubnet goes before its subnet goes, and comes after it: what has an address there and would otherwise only be
-// moved, which is impossible while a subnet is deleted before its successor is made.
-func (b *builder) replacedWithSubnet() pulumi.ResourceOption {
-	if b.net.Subnet == nil {
-		return pulumi.ReplaceWith(nil)
-	}
-	return pulumi.ReplaceWith([]pulumi.Resource{b.net.Subnet})
 }

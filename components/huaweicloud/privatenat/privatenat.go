@@ -106,13 +106,10 @@ func (b *builder) transitIPs() error {
 	for _, k := range sorted(b.args.TransitIPs) {
 		t := b.args.TransitIPs[k]
 		args := &huaweicloud.NatPrivateTransitIpArgs{SubnetId: b.networks[t.Network].SubnetID, Tags: network.Tags(b.args.Tags)}
-		opts := b.consumerOpts()
 		if t.Address != "" {
 			args.IpAddress = pulumi.String(t.Address)
-			// The address may be the one that its predecessor has.
-			opts = append(opts, pulumi.DeleteBeforeReplace(true))
 		}
-		transit, err := huaweicloud.NewNatPrivateTransitIp(b.ctx, b.childName("transit-"+k), args, opts...)
+		transit, err := huaweicloud.NewNatPrivateTransitIp(b.ctx, b.childName("transit-"+k), args, b.consumerOpts()...)
 		if err != nil {
 			return err
 		}
@@ -139,7 +136,7 @@ func (b *builder) rules() error {
 		} else {
 			args.BackendInterfaceId = target.PortID
 		}
-		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r, target)...); err != nil {
+		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r.TransitIP, target.Ready...)...); err != nil {
 			return err
 		}
 	}
@@ -147,13 +144,14 @@ func (b *builder) rules() error {
 }
 
 // ruleOpts: the cloud takes one rule for a load balancer, so a successor comes when the rule has gone. It deletes no transit
-// IP that a rule uses, so the rule goes with it, and with the subnet that takes both along.
-func (b *builder) ruleOpts(r Rule, target Target) []pulumi.ResourceOption {
-	with := []pulumi.Resource{b.transits[r.TransitIP]}
-	if subnet := b.networks[b.args.TransitIPs[r.TransitIP].Network].Subnet; subnet != nil {
-		with = append(with, subnet)
+// IP that a rule uses. One that is replaced alone comes first, and the rule is led to it; one that goes with its subnet,
+// which cannot have its successor beside it, takes the rule along.
+func (b *builder) ruleOpts(transit string, ready ...pulumi.Resource) []pulumi.ResourceOption {
+	opts := b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(ready))
+	if subnet := b.networks[b.args.TransitIPs[transit].Network].Subnet; subnet != nil {
+		opts = append(opts, pulumi.ReplaceWith([]pulumi.Resource{subnet}))
 	}
-	return b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.ReplaceWith(with), pulumi.DependsOn(target.Ready))
+	return opts
 }
 
 func (b *builder) snatRules() error {
@@ -168,8 +166,7 @@ func (b *builder) snatRules() error {
 		default:
 			args.SubnetId = b.args.Gateway.SubnetID
 		}
-		rule := Rule{TransitIP: r.TransitIP}
-		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(rule, Target{})...); err != nil {
+		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(r.TransitIP)...); err != nil {
 			return err
 		}
 	}
