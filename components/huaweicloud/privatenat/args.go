@@ -54,7 +54,7 @@ type Gateway struct {
 type TransitIP struct {
 	// Network is the key of the network that it is in. Required.
 	Network string
-	// Address that it is to have.
+	// Address that it is to have; without one it gets one, or keeps the one that it has.
 	Address string
 }
 
