@@ -47,6 +47,9 @@ func (w *alicloudWorld) Watch() {
 	w.seen = alicloud.Sample{}
 }
 
+// End stops watching: a whole network that goes takes its hosts along.
+func (w *alicloudWorld) End() { w.cloud.OnChange = nil }
+
 func (w *alicloudWorld) Losses() Losses {
 	total := w.traffic.Total()
 	l := Losses{Holes: total.Holes - w.seen.Holes, Lost: total.Lost - w.seen.Lost, Cut: total.Cut - w.seen.Cut}

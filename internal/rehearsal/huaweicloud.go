@@ -44,6 +44,8 @@ func (w *huaweicloudWorld) Watch() {
 	w.cloud.OnChange = func() { w.losses.observe(w.traffic.Observe()) }
 }
 
+func (w *huaweicloudWorld) End() { w.traffic.End() }
+
 // observe counts one operation after which some rule was not reached, however many there were.
 func (l *Losses) observe(s huaweicloud.Sample) {
 	if len(s.Unreached) > 0 {
@@ -162,7 +164,7 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 	setup.Moves = append(setup.Moves,
 		Move{Name: "replace the gateway", Interrupts: true, Replaces: []string{"huaweicloud:index/natPrivateGateway:NatPrivateGateway"}},
 		Move{Name: "fixed transit IP", Interrupts: true, Configure: editHuaweicloud(fixTransitIPs)},
-		Move{Name: "destroy", Interrupts: true, Destroys: true})
+		Move{Name: "destroy", Cuts: true, Destroys: true})
 	return setup, true, nil
 }
 

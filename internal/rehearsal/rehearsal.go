@@ -24,6 +24,8 @@ type World interface {
 	Clone() World
 	// Watch begins to judge, with the connections that work now as the established ones.
 	Watch()
+	// End says that everything is about to be taken down: what goes is not missed, what stands must still work.
+	End()
 	// Losses returns what was lost since the last call, and begins anew.
 	Losses() Losses
 	// Deprive applies the deletions among ops alone and returns what is lost then.
@@ -57,7 +59,7 @@ type Move struct {
 	Interrupts bool
 	// Replaces are the types whose resources the step replaces, as `pulumi up --replace` does.
 	Replaces []string
-	// Destroys is true for a `pulumi destroy` instead of an `up`.
+	// Destroys is true for a `pulumi destroy` instead of an `up`. What goes then is not missed.
 	Destroys bool
 }
 
@@ -256,6 +258,9 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	logged := len(w.server.Operations())
 
 	step := &Step{Name: move.Name}
+	if move.Destroys {
+		w.setup.World.End()
+	}
 	began := time.Now()
 	err := move.make(ctx, w.stack)
 	step.Seconds = time.Since(began).Seconds()
@@ -274,7 +279,9 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	losses := w.setup.World.Losses()
 	step.Reaches = losses.Reaches
 	step.add(losses, move.Cuts, move.Interrupts, "")
-	step.add(before.Clone().Deprive(ops), true, move.Interrupts, "if its creations failed or came late: ")
+	if !move.Destroys {
+		step.add(before.Clone().Deprive(ops), true, move.Interrupts, "if its creations failed or came late: ")
+	}
 	if w.options.Faults && len(step.Problems) == 0 {
 		return step, w.faults(ctx, step, move, before, stackBefore, len(ops))
 	}
@@ -282,11 +289,14 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 }
 
 // faults repeats the step once for each of its operations, with this one failing and the engine going on with whatever
-// it can, and then once more without a failure, which must finish the step.
+// it can where that works, and then once more without a failure, which must finish the step.
 func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, n int) error {
 	for k := 1; k <= n; k++ {
 		w.options.Progress.Fault(k, n)
 		world, stack := before.Clone(), stackBefore.Clone()
+		if move.Destroys {
+			world.End()
+		}
 		server := world.Provider()
 		seen := 0
 		failed := ""
@@ -298,7 +308,9 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 			return sim.FailBefore
 		}
 		stack.SetProviders(providers(world, server))
-		stack.SetContinueOnError(true)
+		// An engine that goes on (pkg/v3 v3.259.0) waits for ever when the deletion before a replacement fails: the program is
+		// never told what became of the resource. Steps that interrupt are those that delete first.
+		stack.SetContinueOnError(!move.Interrupts)
 		first := move.make(ctx, stack)
 		second := move.make(ctx, stack)
 		stack.Close()

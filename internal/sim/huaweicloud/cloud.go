@@ -97,6 +97,9 @@ func (c *Cloud) change(f func() error) error {
 	return err
 }
 
+// portPrefix begins the ids of ports.
+const portPrefix = "port"
+
 // newID returns the next id of a kind, such as "elb-000001".
 func (s *state) newID(prefix string) string {
 	s.Next[prefix]++

@@ -166,7 +166,7 @@ var instanceKind = kindOf(rules[Instance]{
 			if network.FixedIPv4, err = s.assign("networks.fixedIpV4", network.UUID, network.FixedIPv4); err != nil {
 				return err
 			}
-			network.Port = s.newID("port")
+			network.Port = s.newID(portPrefix)
 		}
 		i.AccessIPv4 = i.Networks[0].FixedIPv4.String()
 		if i.Zone == "" {

@@ -57,8 +57,10 @@ func (s *state) clients(vpc string) []Client {
 		}
 	}
 	if len(clients) == 0 {
-		if v, ok := s.VPCs[vpc]; ok {
-			clients = append(clients, Client{VPC: vpc, Addr: v.CIDR.Addr()})
+		for _, id := range sorted(s.Subnets) {
+			if n := s.Subnets[id]; n.VPCID == vpc {
+				return []Client{{VPC: vpc, Addr: last(n.CIDR)}}
+			}
 		}
 	}
 	return clients
@@ -130,6 +132,10 @@ func (s *state) translate(d Delivery, transitIP string, source end, protocol str
 		}
 		if d.VPC = g.VPCID; r.Protocol != "any" {
 			d.Port = r.InternalPort
+		}
+		if r.InterfaceID != "" && foreign(r.InterfaceID) {
+			d.Addr = none
+			return d
 		}
 		if d.Addr, ok = s.backendOf(r); !ok {
 			return d.refuse("rule %s leads to port %s, which nobody has", id, r.InterfaceID)

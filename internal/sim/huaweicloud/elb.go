@@ -93,7 +93,7 @@ func (c *Cloud) placeLoadBalancer(b, old *LoadBalancer) error {
 	if b.IPv4Address, err = s.assign("ipv4Address", network, b.IPv4Address); err != nil {
 		return err
 	}
-	b.IPv4PortID = s.newID("port")
+	b.IPv4PortID = s.newID(portPrefix)
 	return nil
 }
 

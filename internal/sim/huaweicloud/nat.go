@@ -2,6 +2,7 @@ package huaweicloud
 
 import (
 	"net/netip"
+	"strings"
 
 	"polynat/internal/sim"
 )
@@ -69,7 +70,7 @@ var transitIPKind = kindOf(rules[TransitIP]{
 		if t.Address, err = c.state.assign("ipAddress", t.SubnetID, t.Address); err != nil {
 			return err
 		}
-		t.InterfaceID = c.state.newID("port")
+		t.InterfaceID = c.state.newID(portPrefix)
 		return nil
 	},
 	change: func(*Cloud, string, *TransitIP, *TransitIP) error { return nil },
@@ -198,6 +199,8 @@ func (s *state) checkBackend(id string, r *DNATRule, g *Gateway) error {
 		vpc, r.BackendType = s.LoadBalancers[balancer].VPCID, "ELBv3"
 	} else if i, _ := s.instanceAt(r.InterfaceID); i != nil {
 		vpc, r.BackendType = s.Subnets[i.Networks[0].UUID].VPCID, "COMPUTE"
+	} else if foreign(r.InterfaceID) {
+		vpc, r.BackendType = g.VPCID, "VIP"
 	} else {
 		return sim.Refuse(CodeNotFound, "backendInterfaceId: %q: is no port of a load balancer or an instance", r.InterfaceID)
 	}
@@ -206,6 +209,10 @@ func (s *state) checkBackend(id string, r *DNATRule, g *Gateway) error {
 	}
 	return nil
 }
+
+// foreign reports whether a port is none that this cloud has made, such as that of a virtual IP. It is taken to be in the
+// gateway's VPC and to answer.
+func foreign(port string) bool { return !strings.HasPrefix(port, portPrefix+"-") }
 
 func (s *state) inVPC(vpc string, a netip.Addr) bool {
 	v, ok := s.VPCs[vpc]

@@ -15,6 +15,7 @@ type Traffic struct {
 	cloud *Cloud
 	// paths are the established connections of the rules that are followed; a path that is zero has none.
 	paths map[string]path
+	ends  bool // rules that are gone are not missed
 }
 
 // path is what an established connection hangs on.
@@ -45,7 +46,11 @@ func NewTraffic(c *Cloud) *Traffic {
 	return t
 }
 
-// Observe tries everything once. A rule that is gone is followed on: it does not reach anything.
+// End says that the rules are about to be taken away: one that is gone is not followed on.
+func (t *Traffic) End() { t.ends = true }
+
+// Observe tries everything once. A rule that is gone is followed on: it does not reach anything, unless [Traffic.End] was
+// called.
 func (t *Traffic) Observe() Sample {
 	t.cloud.mu.Lock()
 	defer t.cloud.mu.Unlock()
@@ -60,6 +65,10 @@ func (t *Traffic) Observe() Sample {
 	}
 	var sample Sample
 	for _, name := range slices.Sorted(maps.Keys(t.paths)) {
+		if len(now[name]) == 0 && t.ends {
+			delete(t.paths, name)
+			continue
+		}
 		reached, why := path{}, "the rule is gone"
 		for _, id := range now[name] {
 			// While a rule is replaced there may be two; one that works is enough.
@@ -80,7 +89,7 @@ func (t *Traffic) Observe() Sample {
 	return sample
 }
 
-// Reached says of each rule that reaches something what that is, such as "192.168.0.3:80 -> ELB01 -> 10.0.0.2:80".
+// Reached says of each rule that reaches something what that is, such as "192.168.0.3:80 -> ELB01 -> ECS-B:80".
 func (t *Traffic) Reached() []string {
 	t.cloud.mu.Lock()
 	defer t.cloud.mu.Unlock()
@@ -94,7 +103,13 @@ func (t *Traffic) Reached() []string {
 		if b, ok := t.cloud.state.LoadBalancers[p.loadBalancer]; ok {
 			text += b.Name + " -> "
 		}
-		texts = append(texts, fmt.Sprintf("%s%s:%d", text, p.addr, p.memberPort))
+		to := p.addr.String()
+		for _, i := range t.cloud.state.Instances {
+			if i.AccessIPv4 == to {
+				to = i.Name
+			}
+		}
+		texts = append(texts, fmt.Sprintf("%s%s:%d", text, to, p.memberPort))
 	}
 	return texts
 }
