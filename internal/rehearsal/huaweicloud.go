@@ -163,7 +163,7 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 	}
 	setup.Moves = append(setup.Moves,
 		Move{Name: "replace the gateway", Interrupts: true, Replaces: []string{"huaweicloud:index/natPrivateGateway:NatPrivateGateway"}},
-		Move{Name: "fixed transit IP", Interrupts: true, Configure: editHuaweicloud(fixTransitIPs)},
+		Move{Name: "fixed transit IP", Cuts: true, Configure: editHuaweicloud(fixTransitIPs)},
 		Move{Name: "destroy", Cuts: true, Destroys: true})
 	return setup, true, nil
 }

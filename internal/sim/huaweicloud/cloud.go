@@ -27,6 +27,9 @@ type Options struct {
 	// Activation is after how many further changes of the cloud a new private NAT gateway becomes ACTIVE. 0, the default,
 	// is at once, as in the vendor's own tests, which make a rule right after the gateway.
 	Activation int
+	// OneGateway refuses rules of two gateways on one transit IP. No document says it, but the API shows one gateway for a
+	// transit IP. The default is that it serves several.
+	OneGateway bool
 }
 
 // Cloud is one simulated region. It is safe for concurrent use.

@@ -98,9 +98,9 @@ func (s *state) gatewayOf(transitIP, except string) string {
 	return ""
 }
 
-// bind checks what rules of both kinds need: an ACTIVE gateway with room, and a transit IP in another VPC that no other
-// gateway uses.
-func (s *state) bind(rule, gateway, transitIP string, isNew bool) (*Gateway, *TransitIP, error) {
+// bind checks what rules of both kinds need: an ACTIVE gateway with room, and a transit IP in another VPC.
+func (c *Cloud) bind(rule, gateway, transitIP string, isNew bool) (*Gateway, *TransitIP, error) {
+	s := &c.state
 	g, err := find(s.Gateways, "private NAT gateway", gateway)
 	if err != nil {
 		return nil, nil, err
@@ -119,7 +119,7 @@ func (s *state) bind(rule, gateway, transitIP string, isNew bool) (*Gateway, *Tr
 		return nil, nil, sim.Refuse(CodeInvalid,
 			"transitIpId: %q: is in %s, and so is the destination (put the transit IP into the consumers' VPC)", transitIP, g.VPCID)
 	}
-	if other := s.gatewayOf(transitIP, rule); other != "" && other != gateway {
+	if other := s.gatewayOf(transitIP, rule); c.opts.OneGateway && other != "" && other != gateway {
 		return nil, nil, sim.Refuse(CodeConflict, "transitIpId: %q: rules of gateway %s use it (use another transit IP)", transitIP, other)
 	}
 	return g, t, nil
@@ -128,7 +128,7 @@ func (s *state) bind(rule, gateway, transitIP string, isNew bool) (*Gateway, *Tr
 var dnatRuleKind = kindOf(rules[DNATRule]{
 	prefix: "dnat",
 	table:  func(s *state) map[string]*DNATRule { return s.DNATRules },
-	make:   func(c *Cloud, id string, r *DNATRule) error { return c.state.checkDNAT(id, r, true) },
+	make:   func(c *Cloud, id string, r *DNATRule) error { return c.checkDNAT(id, r, true) },
 	change: func(c *Cloud, id string, old, r *DNATRule) error {
 		if r.InterfaceID != "" && r.PrivateIP != "" {
 			// What is not given keeps its value, so the one that changed is the one that was given.
@@ -138,12 +138,13 @@ var dnatRuleKind = kindOf(rules[DNATRule]{
 				r.PrivateIP = ""
 			}
 		}
-		return c.state.checkDNAT(id, r, false)
+		return c.checkDNAT(id, r, false)
 	},
 })
 
-func (s *state) checkDNAT(id string, r *DNATRule, isNew bool) error {
-	g, _, err := s.bind(id, r.GatewayID, r.TransitIPID, isNew)
+func (c *Cloud) checkDNAT(id string, r *DNATRule, isNew bool) error {
+	s := &c.state
+	g, _, err := c.bind(id, r.GatewayID, r.TransitIPID, isNew)
 	if err != nil {
 		return err
 	}
@@ -161,6 +162,9 @@ func (s *state) checkDNAT(id string, r *DNATRule, isNew bool) error {
 			return sim.Refuse(CodeInvalid, "%s: %d: is not a port of %s (use 1 to %d)", p.name, p.port, r.Protocol, maxPort)
 		}
 	}
+	if err := s.checkBackend(id, r, g); err != nil {
+		return err
+	}
 	for other, o := range s.DNATRules {
 		if other == id || o.TransitIPID != r.TransitIPID {
 			continue
@@ -169,7 +173,7 @@ func (s *state) checkDNAT(id string, r *DNATRule, isNew bool) error {
 			return sim.Refuse(CodeConflict, "transitServicePort: %d/%s: rule %s has it on this transit IP (use another port)", r.TransitPort, r.Protocol, other)
 		}
 	}
-	return s.checkBackend(id, r, g)
+	return nil
 }
 
 // checkBackend finds out what a rule leads to. A load balancer takes one rule.
@@ -254,12 +258,13 @@ func (s *state) instanceAt(port string) (*Instance, netip.Addr) {
 var snatRuleKind = kindOf(rules[SNATRule]{
 	prefix: "snat",
 	table:  func(s *state) map[string]*SNATRule { return s.SNATRules },
-	make:   func(c *Cloud, id string, r *SNATRule) error { return c.state.checkSNAT(id, r, true) },
-	change: func(c *Cloud, id string, _, r *SNATRule) error { return c.state.checkSNAT(id, r, false) },
+	make:   func(c *Cloud, id string, r *SNATRule) error { return c.checkSNAT(id, r, true) },
+	change: func(c *Cloud, id string, _, r *SNATRule) error { return c.checkSNAT(id, r, false) },
 })
 
-func (s *state) checkSNAT(id string, r *SNATRule, isNew bool) error {
-	g, t, err := s.bind(id, r.GatewayID, r.TransitIPID, isNew)
+func (c *Cloud) checkSNAT(id string, r *SNATRule, isNew bool) error {
+	s := &c.state
+	g, t, err := c.bind(id, r.GatewayID, r.TransitIPID, isNew)
 	if err != nil {
 		return err
 	}

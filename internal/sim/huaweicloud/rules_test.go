@@ -101,7 +101,12 @@ func (r *region) delete(names ...string) {
 // example is the vendor's: ECS-A in VPC-A, and ELB01 with group-B and ECS-B in VPC-B, behind a rule.
 func example(t *testing.T) *region {
 	t.Helper()
-	r := newRegion(t, huaweicloud.Options{})
+	return exampleIn(t, huaweicloud.Options{})
+}
+
+func exampleIn(t *testing.T, options huaweicloud.Options) *region {
+	t.Helper()
+	r := newRegion(t, options)
 	network := func(side, cidr, subnet, gateway string) {
 		r.make("vpc-"+side, vpcType, o{"name": "VPC-" + side, "cidr": cidr})
 		r.make("subnet-"+side, subnetType, o{"name": "subnet-" + side, "vpcId": r.id["vpc-"+side], "cidr": subnet, "gatewayIp": gateway})
@@ -238,7 +243,7 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 		{"a transit IP of another gateway", func(r *region) error {
 			r.make("gateway2", gatewayType, o{"name": "second", "subnetId": r.id["subnet-b"]})
 			return rule(r, o{"gatewayId": r.id["gateway2"]})
-		}, "use another transit IP"},
+		}, ""},
 		{"a gateway in the IPv4 subnet's id", func(r *region) error {
 			return r.try("g", gatewayType, o{"name": "g", "subnetId": neutron(r, "subnet-b")})
 		}, "is the id of the subnet's IPv4 range, not of the network"},
@@ -330,6 +335,20 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestInAStricterCloudATransitIPServesOneGateway(t *testing.T) {
+	r := exampleIn(t, huaweicloud.Options{OneGateway: true})
+	r.make("gateway2", gatewayType, o{"name": "second", "subnetId": r.id["subnet-b"]})
+	second := maps.Clone(r.in["rule"])
+	second["gatewayId"], second["transitServicePort"] = r.id["gateway2"], 81.0
+	delete(second, "backendInterfaceId")
+	second["backendPrivateIp"] = "10.0.0.77"
+	if err := r.try("second", dnatType, second); !sim.IsCode(err, huaweicloud.CodeConflict) {
+		t.Fatalf("error %v, want a conflict", err)
+	}
+	r.delete("rule")
+	r.make("second", dnatType, second)
 }
 
 func TestASpecificationHoldsSoManyRules(t *testing.T) {
