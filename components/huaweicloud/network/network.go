@@ -116,6 +116,20 @@ func (n Network) Problems(field string, balanced bool) problem.List {
 	case vpc.IsValid() && (!vpc.Contains(subnet.Addr()) || subnet.Bits() < vpc.Bits()):
 		l.Add(field+"subnet.cidr", n.Subnet.CIDR, "is not within the VPC's "+n.VPC.CIDR, "choose a CIDR within it")
 	}
+	l = append(l, n.idProblems(field, balanced)...)
+	Name(&l, field+"vpc.name", n.VPC.Name)
+	Name(&l, field+"subnet.name", n.Subnet.Name)
+	if g := n.Subnet.Gateway; g != "" {
+		if a, err := netip.ParseAddr(g); err != nil || subnet.IsValid() && !subnet.Contains(a) {
+			l.Add(field+"subnet.gateway", g, "is not an address of the subnet "+n.Subnet.CIDR, "leave it out for the first")
+		}
+	}
+	return l
+}
+
+// idProblems are contradictions between what exists and what is to be made.
+func (n Network) idProblems(field string, balanced bool) problem.List {
+	var l problem.List
 	if n.VPC.ID != "" && n.VPC.Name != "" {
 		l.Add(field+"vpc.name", n.VPC.Name, "names a VPC that exists already", "leave it out, or leave id out to make a VPC")
 	}
@@ -132,13 +146,6 @@ func (n Network) Problems(field string, balanced bool) problem.List {
 		l.Add(field+"subnet.ipv4SubnetId", n.Subnet.IPv4SubnetID, "is only for a subnet that exists and gets load balancers", "leave it out")
 	case given && n.Subnet.IPv4SubnetID == n.Subnet.ID:
 		l.Add(field+"subnet.ipv4SubnetId", n.Subnet.IPv4SubnetID, "is the same as id, but a subnet has two", "the console shows them as network ID and IPv4 subnet ID")
-	}
-	Name(&l, field+"vpc.name", n.VPC.Name)
-	Name(&l, field+"subnet.name", n.Subnet.Name)
-	if g := n.Subnet.Gateway; g != "" {
-		if a, err := netip.ParseAddr(g); err != nil || subnet.IsValid() && !subnet.Contains(a) {
-			l.Add(field+"subnet.gateway", g, "is not an address of the subnet "+n.Subnet.CIDR, "leave it out for the first")
-		}
 	}
 	return l
 }
