@@ -113,15 +113,18 @@ type alicloudLast struct {
 
 // alicloudSetup is one run of the setup.
 type alicloudSetup struct {
-	ctx      *pulumi.Context
+	ctx            *pulumi.Context
+	project, stack string
+
 	config   alicloudConfig
 	last     alicloudLast
 	provider *alicloud.Provider
 	network  *snatinstance.SNATInstance
 }
 
-func newAlicloudSetup(ctx *pulumi.Context, block, last map[string]any) (*alicloudSetup, error) {
-	s := &alicloudSetup{ctx: ctx, last: readAlicloudLast(last)}
+// readAlicloud reads and validates the block.
+func readAlicloud(project, stack string, block, last map[string]any) (*alicloudSetup, error) {
+	s := &alicloudSetup{project: project, stack: stack, last: readAlicloudLast(last)}
 	if block != nil {
 		if err := decode("alicloud", block, &s.config); err != nil {
 			return nil, err
@@ -130,16 +133,17 @@ func newAlicloudSetup(ctx *pulumi.Context, block, last map[string]any) (*aliclou
 	return s, s.validate()
 }
 
-func checkAlicloud(ctx *pulumi.Context, block, last map[string]any) error {
-	_, err := newAlicloudSetup(ctx, block, last)
+func checkAlicloud(project, stack string, block, last map[string]any) error {
+	_, err := readAlicloud(project, stack, block, last)
 	return err
 }
 
 func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
-	s, err := newAlicloudSetup(ctx, block, last)
+	s, err := readAlicloud(ctx.Project(), ctx.Stack(), block, last)
 	if err != nil {
 		return nil, err
 	}
+	s.ctx = ctx
 	if s.config.Network == nil && s.config.Migration == nil {
 		return nil, nil
 	}
@@ -171,6 +175,9 @@ func (s *alicloudSetup) validate() error {
 		add("network", "", "makes a new VPC, but this stack migrates another, which stands at stage "+s.last.Record.Stage, "take the block out again, or use another stack")
 		m = nil
 	case network != nil:
+		for _, key := range s.goneTables() {
+			add("network.routeTables", fmt.Sprintf("%q", key), "is gone, but the table is migrated", "put it back; at stage adopt it may be taken out")
+		}
 		for field, given := range map[string]bool{"vpcId": m.VPCID != "", "oldNextHop": m.OldNextHop != nil, "routeTables": m.RouteTables != nil} {
 			if given {
 				add("migration."+field, "", "contradicts alicloud.network, which makes it", "leave one of the two out")
@@ -259,7 +266,7 @@ func (s *alicloudSetup) networkArgs() *snatinstance.Args {
 // alias names the default route of a table as a child of the other component, which declared it before: the network
 // before a migration, the migration before it was taken out again.
 func (s *alicloudSetup) alias(parentType, name string) []pulumi.Alias {
-	old := urn.New(tokens.QName(s.ctx.Stack()), tokens.PackageName(s.ctx.Project()), tokens.Type(parentType), routeEntryType, name)
+	old := urn.New(tokens.QName(s.stack), tokens.PackageName(s.project), tokens.Type(parentType), routeEntryType, name)
 	return []pulumi.Alias{{URN: pulumi.URN(old)}}
 }
 

@@ -76,7 +76,7 @@ func (s *alicloudSetup) migrationArgs() *migration.Args {
 		Record:           s.last.Record,
 	}
 	if args.NATGateway.Name == "" {
-		args.NATGateway.Name = Namespace + "-" + s.ctx.Stack()
+		args.NATGateway.Name = Namespace + "-" + s.stack
 	}
 	if m.OldNextHop != nil {
 		args.OldNextHop = migration.OldNextHop(*m.OldNextHop)
@@ -141,9 +141,8 @@ func (s *alicloudSetup) objects() map[string]migration.Object {
 	if s.last.VPCID == "" {
 		instance = unbornInstance
 	}
-	if instance != "" {
-		objects[instance] = migration.Object{Key: "instance", ID: s.network.InstanceID}
-	}
+	// Empty when the instance has been retired: coming back, it is made anew in this update.
+	objects[instance] = migration.Object{Key: "instance", ID: s.network.InstanceID, Address: s.network.PublicIP}
 	for _, k := range s.tableKeys() {
 		objects[s.id(s.last.RouteTables, k)] = migration.Object{
 			Key: k, ID: s.network.RouteTable(k), Aliases: s.alias(snatinstance.TypeToken, snatinstance.DefaultRouteName(alicloudNetworkName, k)),
@@ -157,6 +156,21 @@ func (s *alicloudSetup) objects() map[string]migration.Object {
 
 // unknownVSwitch is a key of the migration block that the network block does not have.
 type unknownVSwitch struct{ field, key string }
+
+// goneTables are the keys of tables that the last update made and migrated, and that the configuration no longer has.
+func (s *alicloudSetup) goneTables() []string {
+	r := s.last.Record
+	if r == nil || r.Stage == "adopt" {
+		return nil
+	}
+	var gone []string
+	for _, key := range slices.Sorted(maps.Keys(s.last.RouteTables)) {
+		if !slices.Contains(s.tableKeys(), key) && slices.Contains(r.Tables, s.last.RouteTables[key]) {
+			gone = append(gone, key)
+		}
+	}
+	return gone
+}
 
 func (s *alicloudSetup) unknownVSwitches() []unknownVSwitch {
 	if s.config.Network == nil {

@@ -18,8 +18,12 @@ import (
 
 // readBlock reads the block of a setup, nil when it is absent.
 func readBlock(ctx *pulumi.Context, name string) (map[string]any, error) {
-	text, ok := ctx.GetConfig(Namespace + ":" + name)
-	if !ok || strings.TrimSpace(text) == "" {
+	text, _ := ctx.GetConfig(Namespace + ":" + name)
+	return parseBlock(name, text)
+}
+
+func parseBlock(name, text string) (map[string]any, error) {
+	if strings.TrimSpace(text) == "" {
 		return nil, nil
 	}
 	decoder := json.NewDecoder(bytes.NewBufferString(text))
@@ -41,6 +45,8 @@ func decode(path string, block map[string]any, target any) error {
 	return errors.Join(decodeInto(path, block, reflect.ValueOf(target).Elem())...)
 }
 
+// decodeInto decodes one value. A library such as mapstructure stops at the first wrong type of a block, leaves unknown keys
+// beside it unsaid and takes keys in any spelling; here every problem has to be said at once.
 func decodeInto(path string, value any, target reflect.Value) []error {
 	if target.Kind() == reflect.Pointer {
 		made := reflect.New(target.Type().Elem())

@@ -171,8 +171,9 @@ type huaweicloudSetup struct {
 	service  *loadbalancer.LoadBalancers
 }
 
-func newHuaweicloudSetup(ctx *pulumi.Context, block, last map[string]any) (*huaweicloudSetup, error) {
-	s := &huaweicloudSetup{ctx: ctx, last: readHuaweicloudLast(last)}
+// readHuaweicloud reads and validates the block.
+func readHuaweicloud(block, last map[string]any) (*huaweicloudSetup, error) {
+	s := &huaweicloudSetup{last: readHuaweicloudLast(last)}
 	if block != nil {
 		if err := decode("huaweicloud", block, &s.config); err != nil {
 			return nil, err
@@ -181,16 +182,17 @@ func newHuaweicloudSetup(ctx *pulumi.Context, block, last map[string]any) (*huaw
 	return s, s.validate()
 }
 
-func checkHuaweicloud(ctx *pulumi.Context, block, last map[string]any) error {
-	_, err := newHuaweicloudSetup(ctx, block, last)
+func checkHuaweicloud(_, _ string, block, last map[string]any) error {
+	_, err := readHuaweicloud(block, last)
 	return err
 }
 
 func runHuaweicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
-	s, err := newHuaweicloudSetup(ctx, block, last)
+	s, err := readHuaweicloud(block, last)
 	if err != nil {
 		return nil, err
 	}
+	s.ctx = ctx
 	if s.config.Service == nil && s.config.PrivateNAT == nil {
 		return nil, nil
 	}

@@ -132,6 +132,13 @@ var badConfigs = []struct {
 		in.last = adopted(migration.Adopt)
 		in.last["alicloud"].(map[string]any)["network"] = map[string]any{"vpcId": "vpc-7"}
 	}},
+	{"a migrated table is gone", func(in *input) {
+		in.set("network.routeTables", list("spare"))
+		in.set("network.vswitches.app-b.routeTable", "spare")
+		in.last = adopted(migration.Cover)
+		last := in.last["alicloud"].(map[string]any)
+		last["network"] = map[string]any{"vpcId": "vpc-7", "instanceId": "i-7", "routeTables": map[string]any{"workers": last["tables"].([]any)[0]}}
+	}},
 	{"a network to make while another is migrated", func(in *input) { in.last = adopted(migration.SNAT) }},
 	// Values that break a rule.
 	{"an unknown stage", func(in *input) { in.set("migration.stage", "covered") }},

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -20,8 +21,9 @@ type Setup struct {
 	Name string
 	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
 	ProviderKeys []string
-	// Check refuses a config that is wrong in itself, and registers nothing; nil for a setup that has no such. Arguments are those of Run.
-	Check func(ctx *pulumi.Context, config, last map[string]any) error
+	// Check finds what is wrong with a block without looking at the cloud. Its arguments are those of Run; last may be nil for
+	// a check without a stack.
+	Check func(project, stack string, config, last map[string]any) error
 	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
 	// last updated, nil when it has not been. It returns what to export, nil for nothing.
 	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
@@ -52,7 +54,7 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 			configs[i], err = readBlock(ctx, s.Name)
 			recorded[i], _ = last[s.Name].(map[string]any)
 			if err == nil && s.Check != nil {
-				err = s.Check(ctx, configs[i], recorded[i])
+				err = s.Check(ctx.Project(), ctx.Stack(), configs[i], recorded[i])
 			}
 			problems = append(problems, err)
 		}
@@ -70,6 +72,19 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 		}
 		return nil
 	}
+}
+
+// Check finds what is wrong with the configuration of a stack, by full key, without running the program.
+func Check(setups []Setup, project, stack string, config map[string]string) error {
+	problems := []error{checkKeys(setups, slices.Collect(maps.Keys(config)))}
+	for _, s := range setups {
+		block, err := parseBlock(s.Name, config[Namespace+":"+s.Name])
+		if err == nil {
+			err = s.Check(project, stack, block, nil)
+		}
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
 }
 
 // checkKeys refuses keys of the namespace that are not in the table, and keys of a provider that it would not get: an

@@ -415,7 +415,7 @@ func (d *declaration) entries() {
 	}
 	before := slices.Concat(uses, d.bound)
 	for _, e := range d.plan.SNAT {
-		name := "snat-" + e.Source.String()
+		name := "snat-" + e.String()
 		d.add(name, typeSNAT, e.ImportID, d.plan.Protected(), before, func() sim.Object {
 			var ips []string
 			for _, key := range d.plan.SNATAddresses() {

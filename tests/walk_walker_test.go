@@ -3,9 +3,6 @@ package tests
 import (
 	"errors"
 	"fmt"
-	"maps"
-	"math/rand/v2"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -24,126 +21,6 @@ type machine interface {
 	stage() string
 	// operations are those that changed something, ever: "create nat", "delete cover-…".
 	operations() []string
-}
-
-// fault is what becomes of the at-th changing operation of an `up`; none when at is 0.
-type fault struct {
-	at      int
-	verdict sim.Verdict
-}
-
-// move is one step of a walk. A walk is a list of moves that is drawn before it is made, so that it can be shortened.
-type move struct {
-	// refresh is a `pulumi refresh`; declare switches declareSystemRoute on or off, which is said to stay on; release says which blocks stage switch gives to
-	// the gateway from now on. What is left is an `up`: to stage, or by some stages from where the migration stands.
-	refresh, declare bool
-	release          []netip.Prefix
-	edit             string // of the configuration, a key of edits
-	stage            string
-	by               int
-	fault            fault
-}
-
-func (m move) String() string {
-	to := m.stage
-	if to == "" {
-		to = fmt.Sprintf("%+d", m.by)
-	}
-	switch {
-	case m.refresh:
-		return "refresh"
-	case m.declare:
-		return "switch declareSystemRoute"
-	case m.edit != "":
-		return "edit " + m.edit
-	case m.release != nil:
-		return fmt.Sprint("release ", m.release)
-	case m.fault.at > 0:
-		return fmt.Sprintf("up %s, operation %d: %s", to, m.fault.at, m.fault.verdict)
-	}
-	return "up " + to
-}
-
-// newMoves draws a walk. Most moves go forward, so that walks get somewhere; more than half meet a fault.
-func newMoves(r *rand.Rand) []move {
-	moves := make([]move, r.IntN(14))
-	for i := range moves {
-		m := &moves[i]
-		switch p := r.IntN(100); {
-		case p < 48:
-			m.by = 1
-		case p < 70:
-			m.by = -1
-		case p < 80: // the same stage again
-		case p < 84:
-			m.stage = string(pick(r, migration.Stages()...))
-		case p < 86:
-			m.by = pick(r, -3, -2, 2, 3)
-		case p < 87:
-			m.stage = pick(r, "swich", "Cover", "destroy")
-		case p < 91:
-			m.refresh = true
-		case p < 94:
-			m.declare = true
-		case p < 97:
-			m.edit = pick(r, slices.Sorted(maps.Keys(edits))...)
-		default:
-			blocks := route.Blocks()
-			r.Shuffle(len(blocks), func(i, j int) { blocks[i], blocks[j] = blocks[j], blocks[i] })
-			m.release = blocks[:1+r.IntN(len(blocks))]
-			slices.SortFunc(m.release, func(a, b netip.Prefix) int { return a.Addr().Compare(b.Addr()) })
-		}
-		if chance(r, 60) {
-			// Most stages have few operations, two have eight for each table.
-			m.fault = fault{1 + r.IntN(pick(r, 1, 3, 8, 20)), pick(r, sim.FailBefore, sim.FailAfter, sim.Crash)}
-		}
-	}
-	return moves
-}
-
-// The edits that a message asks to take back.
-const (
-	editAddresses = "one address more or less"
-	editSources   = "SNAT by source or by vSwitch"
-)
-
-// edits are what an owner may change in the configuration at any time, wisely or not. Each is its own way back.
-var edits = map[string]func(*network){
-	editAddresses: func(n *network) {
-		if _, ok := n.addresses["extra"]; ok {
-			n.addresses = without(n.addresses, "extra")
-		} else {
-			n.addresses = with(n.addresses, "extra", 5)
-		}
-	},
-	"more bandwidth": func(n *network) { n.addresses = with(n.addresses, "main", n.addresses["main"]%100+100) },
-	"bandwidth package or none": func(n *network) {
-		if n.pkg = 110 - n.pkg; n.pkg != 110 {
-			n.pkg = 0
-		}
-	},
-	editSources: func(n *network) { n.snat, n.otherSNAT = n.otherSNAT, n.snat },
-	"a forward more or less": func(n *network) {
-		if _, ok := n.forwards["ssh"]; ok {
-			n.forwards = without(n.forwards, "ssh")
-		} else if _, ok := n.addresses["inbound"]; ok {
-			n.forwards = with(n.forwards, "ssh", migration.Forward{
-				Address: "inbound", ExternalPort: "22", InternalPort: "22", InternalIP: netip.MustParseAddr("172.16.0.78"), Protocol: "tcp",
-			})
-		}
-	},
-}
-
-func with[V any](m map[string]V, key string, value V) map[string]V {
-	m = maps.Clone(m)
-	m[key] = value
-	return m
-}
-
-func without[V any](m map[string]V, key string) map[string]V {
-	m = maps.Clone(m)
-	delete(m, key)
-	return m
 }
 
 // walker makes the moves of one walk and judges each.
@@ -261,8 +138,10 @@ func (w *walker) legal(stage string) bool {
 	if w.index() < 0 {
 		return to == 0
 	}
-	partly := len(w.settings.release) > 0 && len(w.settings.release) < len(route.Blocks())
-	return to >= max(0, w.index()-1) && to <= w.index()+1 && !(stage == string(migration.Retire) && partly)
+	if n := len(w.settings.release); n > 0 && n < len(route.Blocks()) && stage == string(migration.Retire) {
+		return false
+	}
+	return to >= max(0, w.index()-1) && to <= w.index()+1
 }
 
 // move is one `up` and everything that must hold after it. The error is an errWalk, or that of the `up`.
@@ -490,124 +369,4 @@ func (w *walker) deleteAutomatic() error {
 		}
 	}
 	return nil
-}
-
-// reality is what stands in the cloud, looked at without any code of the product.
-type reality struct {
-	defaults map[string]alicloud.Hop                  // of the tables that move, Available
-	blocks   map[string]map[netip.Prefix]alicloud.Hop // likewise
-	gateway  alicloud.NATGateway
-	eips     map[string]alicloud.EIP // ours, by key
-	snat     []alicloud.SNATEntry
-	forwards int
-}
-
-func (w *walker) reality() reality {
-	is := reality{defaults: map[string]alicloud.Hop{}, blocks: map[string]map[netip.Prefix]alicloud.Hop{}, eips: map[string]alicloud.EIP{}}
-	for _, id := range w.tables {
-		is.blocks[id] = map[netip.Prefix]alicloud.Hop{}
-		t := must(w.cloud.DescribeRouteTable(id))
-		for _, e := range t.Entries {
-			switch {
-			case e.Status != alicloud.Available || e.Type == alicloud.System:
-			case e.CIDR == route.Default():
-				is.defaults[id] = e.Hop()
-			case slices.Contains(route.Blocks(), e.CIDR):
-				is.blocks[id][e.CIDR] = e.Hop()
-			}
-		}
-	}
-	for _, g := range w.cloud.NATGateways(w.vpc) {
-		if g.Name == gatewayName {
-			is.gateway = g
-			is.snat, is.forwards = w.cloud.SNATEntries(g.SNATTableID), len(w.cloud.ForwardEntries(g.ForwardTableID))
-		}
-	}
-	for _, e := range w.cloud.EIPs() {
-		if key, ours := strings.CutPrefix(e.Name, gatewayName+"-"); ours {
-			is.eips[key] = e
-		}
-	}
-	return is
-}
-
-// made lists what is missing of the work of a stage.
-func (w *walker) made(stage string, is reality) []string {
-	at := migration.Stage(stage).Index()
-	old := alicloud.Hop{Type: alicloud.HopType(w.old.Type), ID: w.old.ID}
-	nat := alicloud.Hop{Type: alicloud.HopNATGateway, ID: is.gateway.ID}
-	var missing []string
-	lack := func(format string, args ...any) {
-		missing = append(missing, "there is no "+fmt.Sprintf(format, args...))
-	}
-	for _, t := range w.tables {
-		if at <= 1 && is.defaults[t] != old {
-			lack("default route of %s to the old next hop", t)
-		}
-		for _, b := range route.Blocks() {
-			kept := at == 6 && len(w.settings.release) > 0 && !slices.Contains(w.settings.release, b)
-			if (at >= 1 && at <= 5 || kept) && is.blocks[t][b] != old {
-				lack("%s of %s to the old next hop", b, t)
-			}
-		}
-		// An owner may switch declareSystemRoute off in the moment after the route was made and before it was recorded. Then
-		// it goes again; until the switch nothing depends on it, and the next stage is refused without it.
-		if excused := w.undeclared && t == w.system && at < 6; at >= 3 && is.defaults[t] != nat && !excused {
-			lack("default route of %s to the gateway", t)
-		}
-	}
-	if at >= 3 && is.gateway.Status != alicloud.Available {
-		lack("gateway")
-	}
-	for key := range w.addresses {
-		e := is.eips[key]
-		if at >= 4 && (e.InstanceID != is.gateway.ID || e.Status != alicloud.InUse || w.pkg > 0 && e.BandwidthPackageID == "") {
-			lack("address %s in use and in its package", key)
-		}
-	}
-	if at < 5 {
-		return missing
-	}
-	for _, v := range w.moved() {
-		if !slices.ContainsFunc(is.snat, func(e alicloud.SNATEntry) bool {
-			return e.Status == alicloud.Available && e.CIDR.Bits() <= v.CIDR.Bits() && e.CIDR.Contains(v.CIDR.Addr())
-		}) {
-			lack("SNAT entry of %s", v.ID)
-		}
-	}
-	if is.forwards < len(w.forwards) {
-		lack("forward entry")
-	}
-	return missing
-}
-
-// left lists what stands that stage does not have.
-func (w *walker) left(stage string, is reality) []string {
-	at := migration.Stage(stage).Index()
-	old := alicloud.Hop{Type: alicloud.HopType(w.old.Type), ID: w.old.ID}
-	var left []string
-	too := func(format string, args ...any) { left = append(left, fmt.Sprintf(format, args...)+" is left") }
-	for _, t := range w.tables {
-		if at >= 2 && is.defaults[t] == old {
-			too("the default route of %s to the old next hop", t)
-		}
-		for b, hop := range is.blocks[t] {
-			released := at >= 6 && (len(w.settings.release) == 0 || slices.Contains(w.settings.release, b))
-			if (at == 0 || released) && hop == old {
-				too("%s of %s", b, t)
-			}
-		}
-	}
-	if at < 3 && is.gateway.ID != "" {
-		too("gateway %s", is.gateway.ID)
-	}
-	for key := range w.addresses {
-		if _, ok := is.eips[key]; at < 4 && ok {
-			too("address %s", key)
-		}
-	}
-	if at < 5 && len(is.snat)+is.forwards > 0 {
-		too("an SNAT or forward entry")
-	}
-	return left
 }

@@ -137,20 +137,53 @@ func TestWhatCannotBeRehearsedIsSaidInOneLine(t *testing.T) {
 	}
 }
 
-func TestARefusedStackEndsWithTheStepAndTheReason(t *testing.T) {
+// devWith returns a folder with the dev environment, changed.
+func devWith(t *testing.T, old, changed string) string {
+	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"Pulumi.yaml", "Pulumi.dev.yaml"} {
 		text, err := os.ReadFile(filepath.Join("..", "..", name))
 		if err != nil {
 			t.Fatal(err)
 		}
-		text = bytes.ReplaceAll(text, []byte("main:\n          #internetChargeType"), []byte("main:\n          speed: 5\n          #internetChargeType"))
-		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, name), bytes.Replace(text, []byte(old), []byte(changed), 1), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	status, stdout, _ := polynat(t, "rehearse", "--dir", dir)
-	if status != 1 || !strings.Contains(stdout, "stage adopt") || !strings.Contains(stdout, `alicloud.migration.addresses.main.speed: is not a known key (use one of bandwidth, internetChargeType)`) {
-		t.Errorf("status %d\n%s", status, stdout)
+	return dir
+}
+
+func TestAWrongConfigurationIsRefusedBeforeAnythingIsRehearsed(t *testing.T) {
+	for _, c := range []struct{ old, changed, says string }{
+		{"  main:\n", "  main:\n          speed: 5\n", "alicloud.migration.addresses.main.speed: is not a known key (use one of bandwidth, internetChargeType)"},
+		{"stage: adopt", "stage: Adopt", `alicloud.migration.stage: "Adopt" is not a stage (use one of adopt,`},
+		{"polynat:alicloud:", "polynat:alicluod:", "polynat:alicluod: is not a known key (use one of polynat:alicloud)"},
+		{"name: polynat\n", "name: egress\n", `project "egress": is not the program that polynat rehearses`},
+	} {
+		t.Run(c.changed, func(t *testing.T) {
+			status, stdout, stderr := polynat(t, "rehearse", "--dir", devWith(t, c.old, c.changed))
+			if status != 1 || stdout != "" || !strings.Contains(stderr, c.says) {
+				t.Errorf("status %d, output %q, error %q", status, stdout, stderr)
+			}
+		})
+	}
+}
+
+func TestSlicesAreRehearsedBeforeTheWholeSwitch(t *testing.T) {
+	dir := devWith(t, "      #release: [1.0.0.0/8, 2.0.0.0/7]", "      release: [1.0.0.0/8, 2.0.0.0/7]")
+	status, stdout, stderr := polynat(t, "rehearse", "--faults=false", "--dir", dir)
+	if status != 0 || !strings.Contains(stdout, "switch, the slices of release           6") {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+}
+
+func TestAStepThatFailsSaysWhyInTextAndJSON(t *testing.T) {
+	dir := devWith(t, "bandwidth: 100 # number, required: 1 to 200 Mbit/s", "bandwidth: 50 # number, required: 1 to 200 Mbit/s")
+	const reason = "50 Mbit/s: is less than the 100 Mbit/s of the old gateway's address"
+	for _, format := range []string{"text", "json"} {
+		status, stdout, stderr := polynat(t, "rehearse", "--format", format, "--dir", dir)
+		if status != 1 || !strings.Contains(stdout, reason) || !strings.HasSuffix(stderr, "error: a step was refused or failed; nothing was lost\n") {
+			t.Errorf("%s: status %d\n%s%s", format, status, stdout, stderr)
+		}
 	}
 }

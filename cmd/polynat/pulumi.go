@@ -21,7 +21,7 @@ reach: of the environment, only the terminal's settings are passed on.`,
 			if len(args) > 0 && (args[0] == "-h" || args[0] == "--help") {
 				return c.Help()
 			}
-			return attach.Run(c.Context(), attach.Options{Dir: ".", Program: rehearsal.Polynat(nil), Args: args})
+			return attach.Run(c.Context(), attach.Options{Dir: ".", Program: rehearsal.Polynat, Args: args})
 		},
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"polynat/internal/engine"
 	"polynat/internal/rehearsal"
+	"polynat/stacks"
 )
 
 type rehearseFlags struct {
@@ -48,6 +50,12 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	if err != nil {
 		return err
 	}
+	if project != stacks.Namespace {
+		return fmt.Errorf("project %q: is not the program that polynat rehearses, which is project %s (run it in a checkout of polynat)", project, stacks.Namespace)
+	}
+	if err := stacks.Check(stacks.Setups(), project, flags.stack, config); err != nil {
+		return err
+	}
 	setups, err := chooseSetups(flags, project, config, names)
 	if err != nil {
 		return err
@@ -65,10 +73,7 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	} else {
 		err = report.Text(c.OutOrStdout())
 	}
-	if err == nil && !report.OK {
-		err = rehearsal.ErrLost
-	}
-	return err
+	return errors.Join(err, report.Err())
 }
 
 // rehearsed are the setups that can be.

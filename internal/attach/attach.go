@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/internal/launch"
@@ -24,8 +25,9 @@ import (
 // Options of a run.
 type Options struct {
 	// Dir holds Pulumi.yaml; the playground is made below it, in .polynat.
-	Dir     string
-	Program pulumi.RunFunc
+	Dir string
+	// Program makes the program for the keys of a stack's configuration.
+	Program func(keys []string) pulumi.RunFunc
 	// Args are those of pulumi.
 	Args []string
 	// Stack is made and selected when the playground is new; empty means dev.
@@ -126,6 +128,7 @@ func Run(ctx context.Context, o Options) error {
 	}
 	stdout, stderr := o.Stdout, o.Stderr
 	if stdout == nil && stderr == nil {
+		fmt.Fprintln(os.Stderr, "polynat: a simulated cloud, on a copy of the stack files in", p.project)
 		// The CLI has the terminal: an interrupt reaches it as well, and this process waits for what it does about it.
 		stdout, stderr = os.Stdout, os.Stderr
 		ctx = context.WithoutCancel(ctx)
@@ -146,6 +149,9 @@ func findCLI(named string) (string, error) {
 	}
 	return filepath.Abs(path)
 }
+
+// Project is the name of the project whose program is run.
+const Project = "polynat"
 
 // playground is the folder in which pulumi runs.
 type playground struct {
@@ -173,6 +179,9 @@ func openPlayground(dir string) (*playground, error) {
 	files, err := filepath.Glob(filepath.Join(dir, "Pulumi*.yaml"))
 	if err != nil || !slices.Contains(files, filepath.Join(dir, "Pulumi.yaml")) {
 		return nil, errors.Join(err, os.RemoveAll(root), fmt.Errorf("%s: has no Pulumi.yaml (run this where it is)", dir))
+	}
+	if project, err := workspace.LoadProject(filepath.Join(dir, "Pulumi.yaml")); err != nil || project.Name != Project {
+		return nil, errors.Join(err, os.RemoveAll(root), fmt.Errorf("%s: is not the project %s, whose program would run here (run this in a checkout of polynat)", dir, Project))
 	}
 	for _, f := range files {
 		text, err := os.ReadFile(f)

@@ -12,9 +12,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -50,9 +52,10 @@ func Run(program pulumi.RunFunc, info pulumi.RunInfo) error {
 	return err
 }
 
-// ServeLanguage serves program as the language host of the runtime "go", whatever the project directory holds, until
-// stop is called. The program gets the stack's configuration as the CLI sends it, every key of every namespace included.
-func ServeLanguage(program pulumi.RunFunc) (port int, stop func(), err error) {
+// ServeLanguage serves a program as the language host of the runtime "go", whatever the project directory holds, until
+// stop is called. program makes it for the keys of the stack's configuration, those of every namespace, as the CLI sends
+// them.
+func ServeLanguage(program func(keys []string) pulumi.RunFunc) (port int, stop func(), err error) {
 	return serve(func(s *grpc.Server) {
 		pulumirpc.RegisterLanguageRuntimeServer(s, &language{program: program})
 	})
@@ -87,7 +90,7 @@ func serve(register func(*grpc.Server)) (port int, stop func(), err error) {
 type language struct {
 	pulumirpc.UnimplementedLanguageRuntimeServer
 
-	program pulumi.RunFunc
+	program func(keys []string) pulumi.RunFunc
 	engine  atomic.Pointer[string] // the engine's address, from the handshake
 }
 
@@ -119,7 +122,7 @@ func (l *language) Run(_ context.Context, req *pulumirpc.RunRequest) (*pulumirpc
 		// An engine that attaches to a client, as the Automation API makes it do, passes its address as an argument.
 		info.EngineAddr = args[0]
 	}
-	if err := Run(l.program, info); err != nil {
+	if err := Run(l.program(slices.Sorted(maps.Keys(info.Config))), info); err != nil {
 		return &pulumirpc.RunResponse{Error: strings.TrimSpace(err.Error())}, nil
 	}
 	return &pulumirpc.RunResponse{}, nil

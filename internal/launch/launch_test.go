@@ -90,7 +90,7 @@ func run(t *testing.T, program pulumi.RunFunc, attach func(pulumirpc.LanguageRun
 	e := &engine{}
 	address := serveEngine(t, e)
 
-	port, stop, err := launch.ServeLanguage(program)
+	port, stop, err := launch.ServeLanguage(func([]string) pulumi.RunFunc { return program })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,9 @@ func Decide(spec Spec, survey *Survey, record *Record) (*Plan, error) {
 	if checkRecord(&ps, spec.Stage, record); len(ps) > 0 {
 		return nil, &Refusal{spec.Stage, ps}
 	}
+	if checkIdentity(&ps, &spec, survey, record); len(ps) > 0 {
+		return nil, &Refusal{spec.Stage, ps}
+	}
 	s := scope{spec: spec, tables: affected(&ps, &spec, survey, record)}
 	s.sources = sources(&ps, &s, survey, record)
 	if len(ps) == 0 {
@@ -61,6 +64,36 @@ func checkRecord(ps *problems, to Stage, record *Record) {
 		ps.add("record.stage", string(record.Stage), "is not a stage", wayOut)
 	case len(record.Tables) == 0 && (record.Stage != Adopt || to != Adopt):
 		ps.add("record.tables", "", "the record of stage "+string(record.Stage)+" names no route table, all their routes would be deleted", wayOut)
+	}
+}
+
+// checkIdentity finds a spec that names another old next hop or NAT gateway than the stack has worked with. It is said
+// alone: every other problem would follow from it, and with a dangerous way out.
+func checkIdentity(ps *problems, spec *Spec, survey *Survey, record *Record) {
+	if record == nil {
+		return
+	}
+	ours := survey.gateways(spec.Gateway.Name)
+	if len(ours) == 0 && record.Stage.from(Gateway) && len(survey.Gateways) > 0 {
+		ps.add("natGateway.name", spec.Gateway.Name, "no NAT gateway of this name is in the VPC, but stage "+string(record.Stage)+" has been done with one", "put its name back: it identifies the gateway")
+	}
+	if len(ours) == 1 && ours[0].VSwitch != "" && ours[0].VSwitch != spec.Gateway.VSwitch {
+		ps.add("natGateway.vswitch", spec.Gateway.VSwitch, "NAT gateway "+ours[0].ID+" is in vSwitch "+ours[0].VSwitch+" and cannot move", "put that vSwitch back")
+	}
+	// Where the routes of the migration lead now, if not to the NAT gateway.
+	hops := map[Hop]bool{}
+	for _, id := range record.Tables {
+		t, _ := survey.table(id)
+		for _, r := range t.Routes {
+			if !r.System && r.Hop.Type != HopNATGateway && (r.CIDR == route.Default() || slices.Contains(route.Blocks(), r.CIDR)) {
+				hops[r.Hop] = true
+			}
+		}
+	}
+	if len(hops) == 1 && !hops[spec.Old.Hop] && !record.Stage.from(Switch) {
+		for hop := range hops {
+			ps.add("oldNextHop", spec.Old.String(), "this stack's routes lead to "+hop.String(), "put that back: they carry the traffic")
+		}
 	}
 }
 

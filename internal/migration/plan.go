@@ -73,6 +73,12 @@ func (p *Plan) Protected() bool { return p.Stage.from(Switch) }
 // before the others: an `up` to stage switch that no longer declares such a route would delete it with the blocks.
 func (p *Plan) ProtectsDefault() bool { return p.Stage.from(SNAT) }
 
+// RetainsCovers tells whether the blocks carry everything and the next step deletes none of them: whoever destroys the
+// stack then leaves them, and with them the traffic. At cover and at snat the next step, back or forward, deletes them.
+func (p *Plan) RetainsCovers() bool {
+	return p.Stage == Uncover || p.Stage == Gateway || p.Stage == Address
+}
+
 // VSwitches are the ids of the vSwitches that get an SNAT entry of their own, for the Record.
 func (p *Plan) VSwitches() []string {
 	var ids []string

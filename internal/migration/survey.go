@@ -68,7 +68,7 @@ type OldState struct {
 
 // NATGateway is a NAT gateway of the VPC.
 type NATGateway struct {
-	ID, Name                string
+	ID, Name, VSwitch       string
 	Available, Internet     bool
 	SNATTable, ForwardTable string
 }

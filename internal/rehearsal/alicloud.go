@@ -126,14 +126,15 @@ func AlicloudSetup(config map[string]string) (setup Setup, ok bool, err error) {
 	deploy := Move{Name: "deploy", Begins: true, Configure: func(c map[string]string) error {
 		return edit(c, func(b alicloudConfig) { delete(b, "migration") })
 	}}
-	return alicloudWalks(block["migration"], -1, []Move{deploy}, nil), true, nil
+	return alicloudWalks(block["migration"], -1, []Move{deploy}, nil, nil), true, nil
 }
 
 // alicloudWalks are the walk in the cloud that the vendor describes, and those in clouds that behave otherwise where its
-// documentation is silent. saved is the state of the cloud to begin in, nil for an empty one.
-func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte) Setup {
+// documentation is silent. saved is the state of the cloud to begin in, nil for an empty one; zones are those with enhanced NAT, nil for all.
+func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte, zones []string) Setup {
 	declares := declaresSystemRoute(migrationBlock)
 	walk := func(o alicloud.Options, declare func(migration.Stage) bool) (World, []Move) {
+		o.EnhancedNATZones = zones
 		cloud := alicloud.New(o)
 		world := &alicloudWorld{cloud: cloud}
 		if saved != nil {
@@ -165,7 +166,7 @@ func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte) Set
 		},
 		{
 			"keeps a gateway that a route leads to (declareSystemRoute is set from stage address on)",
-			alicloud.Options{DeleteNAT: alicloud.DeleteRefused},
+			alicloud.Options{DeleteNAT: alicloud.DeleteRefused, AutomaticRoute: described.AutomaticRoute},
 			func(s migration.Stage) bool { return s != migration.Gateway || declares },
 		},
 	} {
@@ -188,7 +189,7 @@ func alicloudMoves(block any, from int, declare func(migration.Stage) bool) []Mo
 	stages := migration.Stages()
 	var moves []Move
 	back := false
-	to := func(name string, stage migration.Stage, cuts bool) {
+	to := func(name string, stage migration.Stage, cuts, slice bool) {
 		declared := declare(stage) || back && declare(migration.Address)
 		moves = append(moves, Move{Name: name, Cuts: cuts, Configure: func(c map[string]string) error {
 			var m map[string]any
@@ -198,6 +199,9 @@ func alicloudMoves(block any, from int, declare func(migration.Stage) bool) []Mo
 			return edit(c, func(b alicloudConfig) {
 				b["migration"] = m
 				m["stage"] = string(stage)
+				if !slice {
+					delete(m, "release")
+				}
 				// The simulated cloud changes when it is told to, so a gate that is shut stays shut: waiting would only hold up.
 				m["gateTimeoutSeconds"] = 0
 				if gateway, ok := m["natGateway"].(map[string]any); ok {
@@ -206,12 +210,24 @@ func alicloudMoves(block any, from int, declare func(migration.Stage) bool) []Mo
 			})
 		}})
 	}
+	m, _ := block.(map[string]any)
+	sliced := m["release"] != nil
 	for _, s := range stages[from+1:] {
-		to(string(s), s, s == migration.Switch)
+		if s == migration.Switch && sliced {
+			to("switch, the slices of release", s, true, true)
+		}
+		to(string(s), s, s == migration.Switch, false)
+	}
+	if sliced && from == migration.Switch.Index() {
+		// The deployed stack may stand between the slices: first the rest, then on.
+		rest := moves
+		moves = nil
+		to("switch, the rest", migration.Switch, true, false)
+		moves = append(moves, rest...)
 	}
 	back = true
 	for i := len(stages) - 2; i >= 0; i-- {
-		to("back to "+string(stages[i]), stages[i], stages[i] == migration.SNAT)
+		to("back to "+string(stages[i]), stages[i], stages[i] == migration.SNAT, false)
 	}
 	return moves
 }

@@ -93,7 +93,9 @@ func AlicloudFromExport(config map[string]string, project, stack string, text []
 		return Setup{}, false, errors.New("the export has no stage of a migration (run `pulumi up` at stage adopt first, which changes nothing)")
 	}
 	cloud := alicloud.New(alicloud.Options{})
+	var zones []string
 	if outputs.Found != nil {
+		zones = outputs.Found.Zones
 		if err := outputs.Found.seed(cloud); err != nil {
 			return Setup{}, false, fmt.Errorf("put the network of the export into the simulated cloud: %w", err)
 		}
@@ -105,7 +107,7 @@ func AlicloudFromExport(config map[string]string, project, stack string, text []
 	if err != nil {
 		return Setup{}, false, err
 	}
-	setup := alicloudWalks(block["migration"], stage.Index(), nil, saved)
+	setup := alicloudWalks(block["migration"], stage.Index(), nil, saved, zones)
 	setup.State, err = ownPart(text, setup.Name)
 	return setup, err == nil, err
 }

@@ -98,8 +98,8 @@ type Step struct {
 	Seconds         float64 `json:"seconds"`
 	// Faults is how many failures were tried beside the step itself.
 	Faults int `json:"-"`
-	// Problems say what was lost or went wrong, and where.
-	Problems []string `json:"-"`
+	// Problems say what was lost or went wrong, and where; none in a step that went well.
+	Problems []string `json:"problems,omitempty"`
 	// Reaches says what is reached after the step.
 	Reaches string `json:"-"`
 }
@@ -396,5 +396,23 @@ func (silent) Step(string, string, int, int) {}
 func (silent) Operation(sim.Operation)       {}
 func (silent) Fault(int, int)                {}
 
-// ErrLost is the error of a rehearsal in which something was lost.
-var ErrLost = errors.New("the rehearsal lost traffic or failed")
+// The errors of a rehearsal that did not go well.
+var (
+	ErrLost   = errors.New("traffic would be lost")
+	ErrFailed = errors.New("a step was refused or failed; nothing was lost")
+)
+
+// Err is nil when all went well, else ErrLost or ErrFailed.
+func (r *Report) Err() error {
+	if r.OK {
+		return nil
+	}
+	for _, setup := range r.Setups {
+		for _, s := range setup.Steps {
+			if s.Holes+s.LostConnections > 0 {
+				return ErrLost
+			}
+		}
+	}
+	return ErrFailed
+}

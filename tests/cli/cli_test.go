@@ -63,7 +63,7 @@ func (s *stock) pulumi(args ...string) string {
 	s.t.Helper()
 	var stdout, stderr bytes.Buffer
 	err := attach.Run(s.t.Context(), attach.Options{
-		Dir: s.dir, Program: rehearsal.Polynat(nil), Args: args, Stdout: &stdout, Stderr: &stderr,
+		Dir: s.dir, Program: rehearsal.Polynat, Args: args, Stdout: &stdout, Stderr: &stderr,
 		Observe: func(op sim.Operation) { s.ops = append(s.ops, op) },
 	})
 	if err != nil {
@@ -196,7 +196,7 @@ func TestTheStockCLIRefusesASkippedStageInPreview(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	cli.ops = nil
 	err := attach.Run(t.Context(), attach.Options{
-		Dir: cli.dir, Program: rehearsal.Polynat(nil), Args: []string{"preview", "--non-interactive"}, Stdout: &stdout, Stderr: &stderr,
+		Dir: cli.dir, Program: rehearsal.Polynat, Args: []string{"preview", "--non-interactive"}, Stdout: &stdout, Stderr: &stderr,
 		Observe: func(op sim.Operation) { cli.ops = append(cli.ops, op) },
 	})
 	if text := stdout.String() + stderr.String(); err == nil || !strings.Contains(text, "a stage moves by one at a time") {

@@ -11,10 +11,13 @@ import (
 // child is what a component makes, and when: of a migration, at which stages.
 type child struct{ kind, key, constructor, when string }
 
-const protected = ", protected from `switch` on"
+const (
+	protected = ", protected from `switch` on"
+	outlives  = " the cloud keeps it when the stack of an existing network is destroyed"
+)
 
 // children of each component. That the kinds and types are those of the source is tested below; that the names are those
-// that the engine sees, by the URN golden under tests.
+// that the engine sees, by the URN golden of stacks.
 var children = map[string][]child{
 	"network": {
 		{"vpc", "", "vpc.NewNetwork", "all"},
@@ -29,10 +32,10 @@ var children = map[string][]child{
 		{"default", "<table>", "vpc.NewRouteEntry", "only without `migration`"},
 	},
 	"migration": {
-		{"default", "<table>", "vpc.NewRouteEntry", "`adopt`, `cover`"},
-		{"cover", "<table>-<block>", "vpc.NewRouteEntry", "`cover` to `snat`; at `switch` those not in `release`"},
+		{"default", "<table>", "vpc.NewRouteEntry", "`adopt`, `cover`; at `adopt`" + outlives},
+		{"cover", "<table>-<block>", "vpc.NewRouteEntry", "`cover` to `snat`; at `switch` those not in `release`; from `uncover` to `address`" + outlives},
 		{"nat", "", "vpc.NewNatGateway", "from `gateway` on" + protected},
-		{"nat-default", "<table>", "vpc.NewRouteEntry", "from `gateway` on; in the system table only with `declareSystemRoute`"},
+		{"nat-default", "<table>", "vpc.NewRouteEntry", "from `gateway` on; in the system table only with `declareSystemRoute`; protected from `snat` on, in a network of the stack's own from `switch` on"},
 		{"bandwidth", "", "vpc.NewCommonBandwithPackage", "from `address` on, with `bandwidthPackage`" + protected},
 		{"address", "<key>", "ecs.NewEipAddress", "from `address` on" + protected},
 		{"association", "<key>", "ecs.NewEipAssociation", "from `address` on" + protected},

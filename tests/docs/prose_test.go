@@ -150,6 +150,27 @@ func TestEveryRefusalThatIsExplainedExists(t *testing.T) {
 	}
 }
 
+func TestTheReferenceNamesEveryOutputAndEveryKeyOfTheReport(t *testing.T) {
+	text := read(t, "docs/reference/alicloud.md")
+	found := 0
+	for _, c := range []struct{ file, key string }{
+		{"stacks/alicloud.go", `outputs\["(\w+)"\]`},
+		{"components/alicloud/migration/record.go", `exported\["(\w+)"\]`},
+		{"internal/rehearsal/rehearsal.go", "json:\"(\\w+)"},
+		{"internal/rehearsal/rehearsal.go", `errors\.New\("(.+)"\)`},
+	} {
+		for _, m := range regexp.MustCompile(c.key).FindAllStringSubmatch(read(t, c.file), -1) {
+			found++
+			if !regexp.MustCompile("[`\" ]" + regexp.QuoteMeta(m[1]) + "[`\"]").MatchString(text) {
+				t.Errorf("docs/reference/alicloud.md: does not name %q of %s", m[1], c.file)
+			}
+		}
+	}
+	if found < 20 {
+		t.Errorf("%d names found in the source", found)
+	}
+}
+
 // goSource is the text of all Go files below a directory, without tests.
 func goSource(t *testing.T, dir string) string {
 	t.Helper()

@@ -75,17 +75,21 @@ type NATGateway struct {
 	Name string
 	// VSwitch is the id of the vSwitch that holds the gateway, in a zone that offers enhanced NAT. Required.
 	VSwitch string
-	// DeclareSystemRoute declares 0.0.0.0/0 to the gateway in the system table from stage gateway on. False leaves it to the
-	// cloud, which adds it when the gateway is created. Set it when the cloud did not, or refuses to delete the gateway
-	// because of it. Once set it must stay set while the gateway is there.
+	// DeclareSystemRoute declares 0.0.0.0/0 to the gateway in the system table, if that is migrated, from stage gateway on.
+	// False leaves it to the cloud, which adds it when the gateway is created. Set it when the cloud did not, refuses to
+	// delete the gateway because of it, or has another Internet NAT gateway in the VPC. Once set it must stay set while the
+	// gateway is there. If the cloud adds the route although it is set, one `up` at stage gateway fails, and the next takes
+	// the route over.
 	DeclareSystemRoute bool
 }
 
 // Address is an elastic IP.
 type Address struct {
-	// Bandwidth in Mbit/s, 1 to 200. The addresses together must not have less than the old gateway's. Required.
+	// Bandwidth in Mbit/s, 1 to 200; changes in place. Before stage switch, the addresses that SNAT uses, or the bandwidth
+	// package, must not have less together than the old gateway's. Required.
 	Bandwidth int
-	// InternetChargeType is PayByTraffic (default) or PayByBandwidth.
+	// InternetChargeType is PayByTraffic (default) or PayByBandwidth; the former in a bandwidth package. It cannot change
+	// while the address exists: Pulumi refuses to replace it.
 	InternetChargeType string
 }
 
@@ -99,7 +103,8 @@ type BandwidthPackage struct {
 
 // SNAT says which sources the gateway translates.
 type SNAT struct {
-	// VSwitches are the ids that get an entry each. None: every vSwitch of a migrated table that no source CIDR covers.
+	// VSwitches are the ids that get an entry each. None: every vSwitch of a migrated table that no source CIDR covers; one
+	// that is added later gets its entry at the next `up`, and its hosts have no egress until then.
 	VSwitches []string
 	// SourceCIDRs get an entry each: secondary CIDRs, sources behind CEN or VPN, vSwitches with an HAVIP.
 	SourceCIDRs []string
@@ -126,6 +131,8 @@ type Object struct {
 	Key string
 	// ID is its id, known when it is made.
 	ID pulumi.StringInput
+	// Address is the public address of an old next hop.
+	Address pulumi.StringInput
 	// Aliases are earlier names of the default route of a table that was declared elsewhere in the program.
 	Aliases []pulumi.Alias
 

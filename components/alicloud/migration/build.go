@@ -107,6 +107,9 @@ func (b *builder) routes() error {
 	return nil
 }
 
+// route declares one entry. Whoever destroys the stack of an existing network, or takes the component out, leaves the routes
+// that carry its traffic wherever the next step does not delete them: the default route at adopt, the blocks from uncover
+// to address. The engine reads that option from the state, so the step before the one that deletes is what clears it.
 func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.Resource) (*vpc.RouteEntry, error) {
 	args := &vpc.RouteEntryArgs{
 		RouteTableId:         table.ID.ToStringOutput(),
@@ -121,13 +124,14 @@ func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.
 	case plan.ToNAT:
 		kind = "nat-default"
 		args.NexthopType, args.NexthopId = pulumi.String(migration.HopNATGateway), b.nat.ID().ToStringOutput()
+		// A network of the program's own is there to be thrown away until traffic has moved.
+		extra = append(extra, pulumi.Protect(b.plan.Protected() || b.plan.ProtectsDefault() && !table.made))
 	case plan.CIDR.Bits() == 0:
 		kind, aliases = "default", table.Aliases
-		if b.leavesDefault(table) {
-			extra = append(extra, pulumi.RetainOnDelete(true))
-		}
+		extra = append(extra, pulumi.RetainOnDelete(b.plan.Stage == migration.Adopt && !table.made))
 	default:
 		kind = "cover"
+		extra = append(extra, pulumi.RetainOnDelete(b.plan.RetainsCovers() && !table.made))
 	}
 	name := b.childName(kind, table.Key)
 	if kind == "cover" {
@@ -135,18 +139,8 @@ func (b *builder) route(table Object, plan migration.RoutePlan, before []pulumi.
 	}
 	// The name of an entry is Pulumi's: an adopted one has none, which must not count as a change.
 	extra = append(extra, pulumi.IgnoreChanges([]string{"name"}), pulumi.DependsOn(before), pulumi.Aliases(aliases))
-	if plan.ToNAT {
-		extra = append(extra, pulumi.Protect(b.plan.ProtectsDefault()))
-	}
 	entry, err := vpc.NewRouteEntry(b.ctx, name, args, b.childOpts(plan.ImportID, extra...)...)
 	return entry, b.keep(entry, err)
-}
-
-// leavesDefault says that whoever backs out at stage adopt, by `pulumi destroy` or by taking the component out, leaves an
-// existing network as it was found: with its default route. The engine reads this option from the state, so stage cover,
-// which clears it there, is what lets stage uncover delete the route.
-func (b *builder) leavesDefault(table Object) bool {
-	return b.plan.Stage == migration.Adopt && !table.made
 }
 
 func (b *builder) bandwidthPackage() error {

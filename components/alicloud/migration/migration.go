@@ -126,7 +126,9 @@ func (m *Migration) describe(b *builder) {
 		m.NATGatewayID = b.nat.ID().ToStringOutput()
 	}
 	addresses := pulumi.StringArray{}
-	if survey := b.args.decided.survey; survey != nil && stage != migration.Retire {
+	if old := b.args.object(b.args.OldNextHop.ID); old.Address != nil && stage != migration.Retire {
+		addresses = append(addresses, old.Address)
+	} else if survey := b.args.decided.survey; survey != nil && stage != migration.Retire {
 		for _, ip := range survey.Old.Addresses {
 			addresses = append(addresses, pulumi.String(ip))
 		}

@@ -194,7 +194,7 @@ func (s surveyor) gateways(found *migration.Survey) error {
 	}
 	for _, g := range result.Gateways {
 		gateway := migration.NATGateway{
-			ID: g.NatGatewayId, Name: g.NatGatewayName, Available: g.Status == available, Internet: g.NetworkType != "intranet",
+			ID: g.NatGatewayId, Name: g.NatGatewayName, Available: g.Status == available, Internet: g.NetworkType != "intranet", VSwitch: g.VswitchId,
 			SNATTable: first(g.SnatTableIds), ForwardTable: first(g.ForwardTableIds),
 		}
 		found.Gateways = append(found.Gateways, gateway)
