@@ -147,7 +147,7 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 	setup = Setup{
 		Name: "huaweicloud", Key: huaweicloudKey, World: newHuaweicloudWorld(huaweicloud.New(huaweicloud.Options{})),
 		Terms: Terms{
-			Step: "step", Lost: "operations after which A could not connect", Cut: "established cut", Reaches: "A reaches at the end",
+			Step: "step", Lost: "operations A was cut off", Cut: "established cut", Reaches: "A then reaches",
 		},
 		Moves: []Move{{Name: "create"}},
 	}
@@ -230,7 +230,9 @@ func (b huaweicloudBlock) copyBalancer(from, to string) error {
 		return err
 	}
 	delete(other, "address")
-	delete(other, "name")
+	if name, ok := other["name"].(string); ok {
+		other["name"] = name + "-other"
+	}
 	b.at("service", "loadBalancers")[to] = other
 	return nil
 }

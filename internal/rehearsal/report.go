@@ -17,7 +17,10 @@ func (r *Report) JSON(w io.Writer) error {
 
 // Text writes the report for people: a table per setup, and what went wrong below it.
 func (r *Report) Text(w io.Writer) error {
-	for _, setup := range r.Setups {
+	for i, setup := range r.Setups {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
 		terms := setup.Terms
 		t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 		row := func(step, operations, seconds, holes, lost, cut, faults any, reaches string) {
@@ -59,7 +62,10 @@ func (r *Report) Text(w io.Writer) error {
 		case interrupted:
 			verdict = "ok: nothing was lost but where the step interrupts by its nature"
 		}
-		if _, err := fmt.Fprintf(w, "\n\n%s: %s\n", setup.Setup, verdict); err != nil {
+		if len(setup.Variants) > 0 {
+			fmt.Fprintln(w)
+		}
+		if _, err := fmt.Fprintf(w, "\n%s: %s\n", setup.Setup, verdict); err != nil {
 			return err
 		}
 	}
