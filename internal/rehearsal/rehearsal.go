@@ -102,6 +102,8 @@ type Step struct {
 	Problems []string `json:"problems,omitempty"`
 	// Reaches says what is reached after the step.
 	Reaches string `json:"-"`
+
+	interrupts bool // by design
 }
 
 // SetupReport is the report of one setup.
@@ -257,7 +259,7 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	defer stackBefore.Close()
 	logged := len(w.server.Operations())
 
-	step := &Step{Name: move.Name}
+	step := &Step{Name: move.Name, interrupts: move.Interrupts}
 	if move.Destroys {
 		w.setup.World.End()
 	}
@@ -409,7 +411,7 @@ func (r *Report) Err() error {
 	}
 	for _, setup := range r.Setups {
 		for _, s := range setup.Steps {
-			if s.Holes+s.LostConnections > 0 {
+			if s.Holes+s.LostConnections > 0 && !s.interrupts {
 				return ErrLost
 			}
 		}
