@@ -316,6 +316,12 @@ type operation func(
 	pulumiengine.UpdateInfo, *pulumiengine.Context, pulumiengine.UpdateOptions, bool,
 ) (*deploy.Plan, display.ResourceChanges, error)
 
+func (s *Stack) record(state *apitype.DeploymentV3) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = state
+}
+
 // do runs one operation of the engine from the recorded state to the next.
 func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) (*Result, error) {
 	s.running.Lock()
@@ -385,9 +391,7 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 
 	state, recordErr := r.journal.finish(context.WithoutCancel(ctx))
 	if !dryRun && recordErr == nil {
-		s.mu.Lock()
-		s.state = state
-		s.mu.Unlock()
+		s.record(state)
 	}
 	switch {
 	case recordErr != nil:

@@ -198,7 +198,7 @@ func (s *state) checkBackend(id string, r *DNATRule, g *Gateway) error {
 	if r.PrivateIP != "" {
 		return nil
 	}
-	vpc := ""
+	var vpc string
 	if balancer != "" {
 		vpc, r.BackendType = s.LoadBalancers[balancer].VPCID, "ELBv3"
 	} else if i, _ := s.instanceAt(r.InterfaceID); i != nil {

@@ -30,9 +30,9 @@ type rules[T any] struct {
 	// prefix of their ids.
 	prefix string
 	// make checks and completes a new object.
-	make func(c *Cloud, id string, new *T) error
+	make func(c *Cloud, id string, o *T) error
 	// change checks and completes a changed one; nil means that make does that too.
-	change func(c *Cloud, id string, old, new *T) error
+	change func(c *Cloud, id string, old, o *T) error
 	// remove refuses, or takes away what goes with the object; nil means neither.
 	remove func(s *state, id string, old *T) error
 	// show completes what the API shows; nil means nothing to complete.
@@ -42,7 +42,7 @@ type rules[T any] struct {
 // kindOf makes the kind of a resource type from the rules of its objects.
 func kindOf[T any](r rules[T]) kind {
 	if r.change == nil {
-		r.change = func(c *Cloud, id string, _, new *T) error { return r.make(c, id, new) }
+		r.change = func(c *Cloud, id string, _, o *T) error { return r.make(c, id, o) }
 	}
 	get := func(s *state, id string) (sim.Object, bool) {
 		o, ok := r.table(s)[id]
