@@ -3,6 +3,7 @@ package huaweicloud
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strconv"
 	"sync"
 
@@ -89,9 +90,12 @@ func (c *Cloud) change(f func() error) error {
 	c.turn.Lock()
 	defer c.turn.Unlock()
 	c.mu.Lock()
+	next := maps.Clone(c.state.Next)
 	err := f()
 	if err == nil {
 		c.state.age()
+	} else {
+		c.state.Next = next // what was refused has used no id
 	}
 	c.mu.Unlock()
 	if err == nil && c.OnChange != nil {

@@ -189,7 +189,6 @@ var poolKind = kindOf(rules[Pool]{
 			if !slices.Contains(backends[l.Protocol], p.Protocol) {
 				return sim.Refuse(CodeInvalid, "protocol: %q: a listener of %s needs %v", p.Protocol, l.Protocol, backends[l.Protocol])
 			}
-			l.DefaultPoolID = id
 		}
 		if p.LoadBalancerID != "" {
 			b, err := find(s.LoadBalancers, "load balancer", p.LoadBalancerID)
@@ -206,6 +205,9 @@ var poolKind = kindOf(rules[Pool]{
 			if _, err := find(s.VPCs, "VPC", p.VPCID); err != nil {
 				return err
 			}
+		}
+		if l, ok := s.Listeners[p.ListenerID]; ok {
+			l.DefaultPoolID = id
 		}
 		return nil
 	},

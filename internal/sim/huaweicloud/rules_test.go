@@ -292,6 +292,34 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 			r.make("p", poolType, o{"protocol": "HTTP", "lbMethod": "ROUND_ROBIN", "type": "instance", "vpcId": r.id["vpc-a"]})
 			return r.tryUpdate("listener", o{"defaultPoolId": r.id["p"]})
 		}, "not in the load balancer's"},
+		{"a pool for a listener that has none", func(r *region) error {
+			r.make("bare", listenerType, o{"loadbalancerId": r.id["elb2"], "protocol": "HTTP", "protocolPort": 81.0})
+			if err := r.try("p", poolType, o{"protocol": "HTTP", "lbMethod": "ROUND_ROBIN", "listenerId": r.id["bare"]}); err != nil {
+				return err
+			}
+			return r.tryDelete("p")
+		}, "still sends to it"},
+		{"a pool for a listener that has one", func(r *region) error {
+			return r.try("p", poolType, o{"protocol": "HTTP", "lbMethod": "ROUND_ROBIN", "listenerId": r.id["listener"]})
+		}, "has default backend server group"},
+		{"a pool for nothing", func(r *region) error {
+			return r.try("p", poolType, o{"protocol": "HTTP", "lbMethod": "ROUND_ROBIN"})
+		}, "needs loadbalancerId, listenerId or type"},
+		{"a protected load balancer", func(r *region) error {
+			r.update("elb2", o{"deletionProtectionEnable": true})
+			r.delete("listener2")
+			return r.tryDelete("elb2")
+		}, "is protected"},
+		{"a load balancer that takes its listeners along", func(r *region) error {
+			r.update("elb2", o{"forceDelete": true})
+			return r.tryDelete("elb2")
+		}, ""},
+		{"a member without a subnet", func(r *region) error {
+			return r.try("m", memberType, o{"poolId": r.id["pool"], "address": "10.0.0.9", "protocolPort": 80.0})
+		}, "set subnetId"},
+		{"a zone that is not there", func(r *region) error {
+			return r.tryUpdate("elb", o{"availabilityZones": []any{"cn-north-1a"}})
+		}, `"cn-north-1a": is not one of`},
 		{"a member twice", func(r *region) error { return r.try("m", memberType, r.in["member"]) }, "delete that first"},
 		{"a member outside its subnet", func(r *region) error {
 			return r.try("m", memberType, o{"poolId": r.id["pool"], "address": "10.0.1.9", "protocolPort": 80.0, "subnetId": neutron(r, "subnet-b")})
