@@ -184,6 +184,21 @@ func TestTheDevEnvironmentIsTheVendorsExample(t *testing.T) {
 	}
 }
 
+func TestARuleComesAfterEverythingThatAnswersAtItsLoadBalancer(t *testing.T) {
+	made, err := newHW(t).run(recorder.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := made.Named("huaweicloud:index/natPrivateDnatRule:NatPrivateDnatRule")["huaweicloud-nat-rule-web"]
+	for _, o := range made.Objects {
+		for _, kind := range []string{"elbListener", "elbMember", "elbMonitor"} {
+			if strings.HasPrefix(o.Type, "huaweicloud:index/"+kind) && !slices.Contains(rule.Dependencies, o.URN) {
+				t.Errorf("the rule does not wait for %s", o.Name)
+			}
+		}
+	}
+}
+
 // badHuaweicloud are stacks that are wrong in themselves.
 var badHuaweicloud = []struct {
 	name   string

@@ -21,8 +21,8 @@ type Setup struct {
 	Name string
 	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
 	ProviderKeys []string
-	// Check finds what is wrong with a block without looking at the cloud. Its arguments are those of Run; last may be nil for
-	// a check without a stack.
+	// Check finds what is wrong with a block without looking at the cloud. Its arguments are those of Run; last may be nil, for
+	// a check without a stack. Nil if there is nothing to check.
 	Check func(project, stack string, config, last map[string]any) error
 	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
 	// last updated, nil when it has not been. It returns what to export, nil for nothing.
@@ -79,7 +79,7 @@ func Check(setups []Setup, project, stack string, config map[string]string) erro
 	problems := []error{checkKeys(setups, slices.Collect(maps.Keys(config)))}
 	for _, s := range setups {
 		block, err := parseBlock(s.Name, config[Namespace+":"+s.Name])
-		if err == nil {
+		if err == nil && s.Check != nil {
 			err = s.Check(project, stack, block, nil)
 		}
 		problems = append(problems, err)

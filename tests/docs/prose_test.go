@@ -151,18 +151,20 @@ func TestEveryRefusalThatIsExplainedExists(t *testing.T) {
 }
 
 func TestTheReferenceNamesEveryOutputAndEveryKeyOfTheReport(t *testing.T) {
-	text := read(t, "docs/reference/alicloud.md")
+	const alicloud, huaweicloud = "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"
 	found := 0
-	for _, c := range []struct{ file, key string }{
-		{"stacks/alicloud.go", `outputs\["(\w+)"\]`},
-		{"components/alicloud/migration/record.go", `exported\["(\w+)"\]`},
-		{"internal/rehearsal/rehearsal.go", "json:\"(\\w+)"},
-		{"internal/rehearsal/rehearsal.go", `errors\.New\("(.+)"\)`},
+	for _, c := range []struct{ document, file, key string }{
+		{alicloud, "stacks/alicloud.go", `outputs\["(\w+)"\]`},
+		{huaweicloud, "stacks/huaweicloud.go", `outputs\["(\w+)"\]`},
+		{alicloud, "components/alicloud/migration/record.go", `exported\["(\w+)"\]`},
+		{alicloud, "internal/rehearsal/rehearsal.go", "json:\"(\\w+)"},
+		{alicloud, "internal/rehearsal/rehearsal.go", `errors\.New\("(.+)"\)`},
 	} {
+		text := read(t, c.document)
 		for _, m := range regexp.MustCompile(c.key).FindAllStringSubmatch(read(t, c.file), -1) {
 			found++
 			if !regexp.MustCompile("[`\" ]" + regexp.QuoteMeta(m[1]) + "[`\"]").MatchString(text) {
-				t.Errorf("docs/reference/alicloud.md: does not name %q of %s", m[1], c.file)
+				t.Errorf("%s: does not name %q of %s", c.document, m[1], c.file)
 			}
 		}
 	}
