@@ -133,8 +133,8 @@ func readAlicloud(project, stack string, block, last map[string]any) (*alicloudS
 	return s, s.validate()
 }
 
-func checkAlicloud(project, stack string, block map[string]any) error {
-	_, err := readAlicloud(project, stack, block, nil)
+func checkAlicloud(project, stack string, block, last map[string]any) error {
+	_, err := readAlicloud(project, stack, block, last)
 	return err
 }
 

@@ -232,7 +232,7 @@ var badMoves = []struct {
 func TestBadInputIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 	var text strings.Builder
 	for _, c := range badConfigs {
-		in := &input{t: t, config: devConfig(t)}
+		in := &input{t: t, config: setupConfig(t, "alicloud")}
 		c.change(in)
 		fmt.Fprintf(&text, "# %s\n%s\n\n", c.name, in.refused(c.name))
 	}

@@ -21,8 +21,9 @@ type Setup struct {
 	Name string
 	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
 	ProviderKeys []string
-	// Check finds what is wrong with a block, nil when it is absent, without looking at the cloud or at the last update.
-	Check func(project, stack string, config map[string]any) error
+	// Check finds what is wrong with a block without looking at the cloud. Its arguments are those of Run; last may be nil, for
+	// a check without a stack. Nil if there is nothing to check.
+	Check func(project, stack string, config, last map[string]any) error
 	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
 	// last updated, nil when it has not been. It returns what to export, nil for nothing.
 	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
@@ -32,10 +33,11 @@ type Setup struct {
 func Setups() []Setup {
 	return []Setup{
 		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, Run: runAlicloud},
+		{Name: "huaweicloud", ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
 	}
 }
 
-// Program is the Pulumi program: it runs every setup of the table. keys are all configuration keys of the stack, with
+// Program is the Pulumi program: it runs every setup of the table, once none is refused by its Check. keys are all configuration keys of the stack, with
 // their namespaces, so that a misspelled one is found; nil skips that check.
 func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
@@ -46,18 +48,21 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 		if err != nil {
 			return err
 		}
-		configs := make([]map[string]any, len(setups))
+		configs, recorded := make([]map[string]any, len(setups)), make([]map[string]any, len(setups))
 		var problems []error
 		for i, s := range setups {
 			configs[i], err = readBlock(ctx, s.Name)
+			recorded[i], _ = last[s.Name].(map[string]any)
+			if err == nil && s.Check != nil {
+				err = s.Check(ctx.Project(), ctx.Stack(), configs[i], recorded[i])
+			}
 			problems = append(problems, err)
 		}
 		if err := errors.Join(problems...); err != nil {
 			return err
 		}
 		for i, s := range setups {
-			recorded, _ := last[s.Name].(map[string]any)
-			outputs, err := s.Run(ctx, configs[i], recorded)
+			outputs, err := s.Run(ctx, configs[i], recorded[i])
 			if err != nil {
 				return err
 			}
@@ -74,8 +79,8 @@ func Check(setups []Setup, project, stack string, config map[string]string) erro
 	problems := []error{checkKeys(setups, slices.Collect(maps.Keys(config)))}
 	for _, s := range setups {
 		block, err := parseBlock(s.Name, config[Namespace+":"+s.Name])
-		if err == nil {
-			err = s.Check(project, stack, block)
+		if err == nil && s.Check != nil {
+			err = s.Check(project, stack, block, nil)
 		}
 		problems = append(problems, err)
 	}

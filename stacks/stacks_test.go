@@ -38,6 +38,16 @@ func devConfig(t *testing.T) map[string]string {
 	return config
 }
 
+// setupConfig is what of the dev environment belongs to one setup.
+func setupConfig(t *testing.T, setup string) map[string]string {
+	t.Helper()
+	config := devConfig(t)
+	maps.DeleteFunc(config, func(key, _ string) bool {
+		return key != "polynat:"+setup && !strings.HasPrefix(key, setup+":")
+	})
+	return config
+}
+
 // edit changes the value at a path of the block, "a.b.c"; nil deletes it. Blocks on the way are made.
 func edit(t *testing.T, config map[string]string, path string, value any) {
 	t.Helper()
@@ -105,7 +115,7 @@ func TestTheDefaultsOfTheProjectDeployNothing(t *testing.T) {
 
 // The golden file says what each stage adds and removes, so that a review sees what a change does to a stack that exists.
 func TestTheURNsOfTheDevStackAtEveryStage(t *testing.T) {
-	config := devConfig(t)
+	config := setupConfig(t, "alicloud")
 	stack, err := engine.New(engine.Options{
 		Project: recorder.Project, Stack: recorder.Stack, Program: stacks.Program(stacks.Setups(), recorder.Keys(config)), Config: config,
 		Providers: map[string]pulumirpc.ResourceProviderServer{"alicloud": sim.NewServer(alicloud.Schema(), alicloud.New(alicloud.Options{}))},
@@ -193,7 +203,7 @@ func checkOutputs(t *testing.T, stage migration.Stage, exported any) {
 }
 
 func TestCredentialsReachTheProviderAsSecrets(t *testing.T) {
-	config := devConfig(t)
+	config := setupConfig(t, "alicloud")
 	maps.Copy(config, map[string]string{
 		"alicloud:accessKey": "key", "alicloud:secretKey": "hidden", "alicloud:securityToken": "token",
 		"alicloud:profile": "dev", "alicloud:sharedCredentialsFile": "file", "alicloud:ecsRoleName": "role",
@@ -223,7 +233,7 @@ func TestCredentialsReachTheProviderAsSecrets(t *testing.T) {
 }
 
 func TestAFailureAtAnyRegistrationFailsTheProgram(t *testing.T) {
-	config := devConfig(t)
+	config := setupConfig(t, "alicloud")
 	whole, err := run(config, nil, nil, recorder.Options{})
 	if err != nil {
 		t.Fatal(err)

@@ -61,16 +61,23 @@ func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
 	if decoder.More() {
 		t.Error("there is more than one object on standard output")
 	}
-	if report.OK == nil || !*report.OK || len(report.Setups) != 1 || report.Setups[0].Setup != "alicloud" || !*report.Setups[0].OK {
+	if report.OK == nil || !*report.OK || len(report.Setups) != 2 || report.Setups[0].Setup != "alicloud" || report.Setups[1].Setup != "huaweicloud" {
 		t.Fatalf("%s", stdout)
 	}
 	var names []string
-	for _, s := range report.Setups[0].Steps {
-		names = append(names, s.Name)
-		if s.Operations == nil || s.Holes == nil || s.LostConnections == nil || s.CutConnections == nil || s.Seconds == nil {
-			t.Errorf("step %s lacks a number", s.Name)
-		} else if *s.Holes+*s.LostConnections != 0 {
-			t.Errorf("step %s lost something", s.Name)
+	for i, setup := range report.Setups {
+		if !*setup.OK {
+			t.Errorf("%s is not ok", setup.Setup)
+		}
+		for _, s := range setup.Steps {
+			if i == 0 {
+				names = append(names, s.Name)
+			}
+			if s.Operations == nil || s.Holes == nil || s.LostConnections == nil || s.CutConnections == nil || s.Seconds == nil {
+				t.Errorf("step %s lacks a number", s.Name)
+			} else if *s.Holes+*s.LostConnections != 0 && s.Name != "replace the gateway" {
+				t.Errorf("step %s lost something", s.Name)
+			}
 		}
 	}
 	want := []string{"deploy"}
@@ -87,11 +94,22 @@ func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
 
 func TestRehearseShowsPeopleATableAndTheProgress(t *testing.T) {
 	status, stdout, stderr := polynat(t, "rehearse", "--faults=false")
-	if status != 0 || !strings.Contains(stdout, "destinations without next hop") || !strings.HasSuffix(stdout, "alicloud: ok: nothing was lost\n") {
+	if status != 0 || !strings.Contains(stdout, "destinations without next hop") || !strings.Contains(stdout, "\nalicloud: ok: nothing was lost\n\n") || !strings.HasSuffix(stdout, "\nhuaweicloud: ok: nothing was lost but where the step interrupts by its nature\n") {
 		t.Errorf("status %d\n%s", status, stdout)
 	}
 	if !strings.Contains(stderr, "alicloud 9/16: retire") {
 		t.Errorf("progress:\n%s", stderr)
+	}
+}
+
+func TestASetupIsRehearsedAloneWhenItIsNamed(t *testing.T) {
+	for _, name := range rehearsed {
+		t.Run(name, func(t *testing.T) {
+			status, stdout, stderr := polynat(t, "rehearse", name, "--format", "json", "--faults=false")
+			if status != 0 || strings.Count(stdout, `"setup"`) != 1 || !strings.Contains(stdout, `"setup": "`+name+`"`) {
+				t.Errorf("status %d\n%s\n%s", status, stdout, stderr)
+			}
+		})
 	}
 }
 
@@ -121,6 +139,7 @@ func TestWhatCannotBeRehearsedIsSaidInOneLine(t *testing.T) {
 	}{
 		{[]string{"rehearse", "--format", "xml"}, `--format: "xml": is not known (use text or json)`},
 		{[]string{"rehearse", "gcp"}, `"gcp": is not a setup that can be rehearsed`},
+		{[]string{"rehearse", "huaweicloud", "--from-export", "x.json"}, "--from-export: huaweicloud is rehearsed in an empty cloud only"},
 		{[]string{"rehearse", "--stack", "nowhere"}, `stack "nowhere"`},
 		{[]string{"rehearse", "--dir", empty}, "Pulumi.yaml"},
 		{[]string{"rehearse", "--from-export", "no-such-file.json"}, "no-such-file.json"},
@@ -157,7 +176,7 @@ func TestAWrongConfigurationIsRefusedBeforeAnythingIsRehearsed(t *testing.T) {
 	for _, c := range []struct{ old, changed, says string }{
 		{"  main:\n", "  main:\n          speed: 5\n", "alicloud.migration.addresses.main.speed: is not a known key (use one of bandwidth, internetChargeType)"},
 		{"stage: adopt", "stage: Adopt", `alicloud.migration.stage: "Adopt" is not a stage (use one of adopt,`},
-		{"polynat:alicloud:", "polynat:alicluod:", "polynat:alicluod: is not a known key (use one of polynat:alicloud)"},
+		{"polynat:alicloud:", "polynat:alicluod:", "polynat:alicluod: is not a known key (use one of polynat:alicloud, polynat:huaweicloud)"},
 		{"name: polynat\n", "name: egress\n", `project "egress": is not the program that polynat rehearses`},
 	} {
 		t.Run(c.changed, func(t *testing.T) {

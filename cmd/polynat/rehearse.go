@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -24,8 +25,9 @@ func rehearseCommand() *cobra.Command {
 		Use:   "rehearse [setup...]",
 		Short: "Walk a stack through every step of its setups on simulated clouds, and report what would be lost",
 		Long: `Runs the Pulumi program with the configuration of a stack on the real engine, in this process, against simulated
-clouds. Walks every setup of the stack through all its steps and back, asks every destination for its next hop after
-every single change, and tries each operation failing once. Touches no real cloud, backend or credential.
+clouds. Walks every setup of the stack, or those that are named, through all its steps, asks after every single change
+what can be reached and what must not be, and tries each operation failing once. Touches no real cloud, backend or
+credential.
 
 The exit status is 0 when nothing was lost, else 1.`,
 		RunE: func(c *cobra.Command, setups []string) error { return rehearse(c, flags, setups) },
@@ -74,11 +76,17 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	return errors.Join(err, report.Err())
 }
 
+// rehearsed are the setups that can be.
+var rehearsed = []string{"alicloud", "huaweicloud"}
+
 // chooseSetups returns the setups of the configuration, or those of them that were named.
 func chooseSetups(flags rehearseFlags, project string, config map[string]string, names []string) ([]rehearsal.Setup, error) {
 	for _, name := range names {
-		if name != "alicloud" {
-			return nil, fmt.Errorf("%q: is not a setup that can be rehearsed (use alicloud)", name)
+		if !slices.Contains(rehearsed, name) {
+			return nil, fmt.Errorf("%q: is not a setup that can be rehearsed (use %s)", name, strings.Join(rehearsed, " or "))
+		}
+		if name == "huaweicloud" && flags.export != "" {
+			return nil, fmt.Errorf("--from-export: huaweicloud is rehearsed in an empty cloud only (leave the flag or the setup out)")
 		}
 	}
 	var setups []rehearsal.Setup
@@ -102,8 +110,11 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 		}
 		return rehearsal.AlicloudFromExport(config, project, flags.stack, export)
 	})
+	if err == nil && flags.export == "" {
+		err = add("huaweicloud", func() (rehearsal.Setup, bool, error) { return rehearsal.HuaweicloudSetup(config) })
+	}
 	if err == nil && len(setups) == 0 {
-		err = fmt.Errorf("stack %s: has nothing to rehearse (fill alicloud.migration, as Pulumi.dev.yaml does)", flags.stack)
+		err = fmt.Errorf("stack %s: has nothing to rehearse (fill alicloud.migration or huaweicloud.privateNat, as Pulumi.dev.yaml does)", flags.stack)
 	}
 	return setups, err
 }

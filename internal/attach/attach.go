@@ -1,4 +1,4 @@
-// Package attach runs the stock Pulumi CLI on a program in this process, attached to a simulated cloud.
+// Package attach runs the stock Pulumi CLI on a program in this process, attached to the simulated clouds.
 package attach
 
 import (
@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -18,6 +19,7 @@ import (
 	"polynat/internal/launch"
 	"polynat/internal/sim"
 	"polynat/internal/sim/alicloud"
+	"polynat/internal/sim/huaweicloud"
 )
 
 // Options of a run.
@@ -34,10 +36,25 @@ type Options struct {
 	CLI string
 	// Stdout and Stderr are those of pulumi; nil means this process's, with its standard input and its terminal.
 	Stdout, Stderr io.Writer
-	// Observe, if set, is called after each operation of the provider.
+	// Observe, if set, is called after each operation of a provider, never twice at the same time.
 	Observe func(sim.Operation)
-	// Cloud, if set, is the cloud to attach; nil means the one that the playground keeps.
-	Cloud *alicloud.Cloud
+}
+
+// savedCloud is a simulated cloud that a playground keeps.
+type savedCloud interface {
+	sim.Cloud
+	Save() ([]byte, error)
+	Load([]byte) error
+}
+
+// clouds are those that the playground has, each in a file.
+var clouds = []struct {
+	file   string
+	schema *sim.Schema
+	empty  func() savedCloud
+}{
+	{"cloud.json", alicloud.Schema(), func() savedCloud { return alicloud.New(alicloud.Options{}) }},
+	{"huaweicloud.json", huaweicloud.Schema(), func() savedCloud { return huaweicloud.New(huaweicloud.Options{}) }},
 }
 
 // forbidden are the arguments by which pulumi would leave the playground.
@@ -69,26 +86,31 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	cloud := o.Cloud
-	if cloud == nil {
-		if cloud, err = p.cloud(); err != nil {
+	var failed error
+	var observing sync.Mutex // also guards failed
+	var attached []string
+	for _, c := range clouds {
+		cloud, path := c.empty(), filepath.Join(p.root, c.file)
+		if err := load(cloud, path); err != nil {
 			return err
 		}
-	}
-	server := sim.NewServer(alicloud.Schema(), cloud)
-	var failed error
-	server.Observe = func(op sim.Operation) {
-		// After every operation, so that the playground survives what a real cloud survives.
-		failed = errors.Join(failed, p.save(cloud))
-		if o.Observe != nil {
-			o.Observe(op)
+		server := sim.NewServer(c.schema, cloud)
+		server.Observe = func(op sim.Operation) {
+			observing.Lock()
+			defer observing.Unlock()
+			// After every operation, so that the playground survives what a real cloud survives.
+			failed = errors.Join(failed, save(cloud, path))
+			if o.Observe != nil {
+				o.Observe(op)
+			}
 		}
+		port, stop, err := launch.ServeProvider(server)
+		if err != nil {
+			return err
+		}
+		defer stop()
+		attached = append(attached, fmt.Sprintf("%s:%d", server.Plugin(), port))
 	}
-	provider, stop, err := launch.ServeProvider(server)
-	if err != nil {
-		return err
-	}
-	defer stop()
 	language, stop, err := launch.ServeLanguage(o.Program)
 	if err != nil {
 		return err
@@ -96,7 +118,7 @@ func Run(ctx context.Context, o Options) error {
 	defer stop()
 	run := func(args []string, stdout, stderr io.Writer) error {
 		c := exec.CommandContext(ctx, cli, args...)
-		c.Dir, c.Env = p.project, p.environment(provider, language)
+		c.Dir, c.Env = p.project, p.environment(strings.Join(attached, ","), language)
 		c.Stdin, c.Stdout, c.Stderr = os.Stdin, stdout, stderr
 		return c.Run()
 	}
@@ -181,39 +203,37 @@ func openPlayground(dir string) (*playground, error) {
 
 func (p *playground) statePath() string { return filepath.Join(p.root, "state") }
 func (p *playground) homePath() string  { return filepath.Join(p.root, "home") }
-func (p *playground) cloudPath() string { return filepath.Join(p.root, "cloud.json") }
 
-// cloud is the simulated cloud as the last operation left it.
-func (p *playground) cloud() (*alicloud.Cloud, error) {
-	cloud := alicloud.New(alicloud.Options{})
-	saved, err := os.ReadFile(p.cloudPath())
+// load makes a cloud what the last operation left, if there was one.
+func load(cloud savedCloud, path string) error {
+	saved, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return cloud, nil
+		return nil
 	}
 	if err == nil {
 		err = cloud.Load(saved)
 	}
-	return cloud, err
+	return err
 }
 
-func (p *playground) save(cloud *alicloud.Cloud) error {
+func save(cloud savedCloud, path string) error {
 	state, err := cloud.Save()
 	if err != nil {
 		return err
 	}
 	// Renaming is what leaves either the old or the new state when the process dies.
-	next := p.cloudPath() + ".new"
+	next := path + ".new"
 	if err := os.WriteFile(next, state, 0o600); err != nil {
 		return err
 	}
-	return os.Rename(next, p.cloudPath())
+	return os.Rename(next, path)
 }
 
 // passed are the variables that pulumi may see of this environment: none that holds a credential or names a backend.
 var passed = []string{"PATH", "TERM", "COLORTERM", "NO_COLOR", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "COLUMNS", "LINES", "TMPDIR"}
 
 // environment is all that pulumi gets to see.
-func (p *playground) environment(provider, language int) []string {
+func (p *playground) environment(providers string, language int) []string {
 	var env []string
 	for _, name := range passed {
 		if value, ok := os.LookupEnv(name); ok {
@@ -227,7 +247,7 @@ func (p *playground) environment(provider, language int) []string {
 		"PULUMI_CONFIG_PASSPHRASE=",
 		"PULUMI_SKIP_UPDATE_CHECK=true",
 		"PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION=true",
-		fmt.Sprintf("PULUMI_DEBUG_PROVIDERS=alicloud:%d", provider),
+		"PULUMI_DEBUG_PROVIDERS="+providers,
 		fmt.Sprintf("PULUMI_DEBUG_LANGUAGES=go:%d", language),
 	)
 }

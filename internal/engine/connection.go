@@ -14,7 +14,8 @@ import (
 // connection is a gRPC connection to a provider that is a function call: messages are copied as if they had been sent, but
 // nothing listens, so that there is nothing to stop, and a call has ended when it returns.
 type connection struct {
-	server pulumirpc.ResourceProviderServer
+	plugin string                           // the name by which the engine asked for it
+	server pulumirpc.ResourceProviderServer // nil as long as a base plugin has not been parameterized
 	run    *run
 }
 
@@ -34,6 +35,14 @@ var methods = func() map[string]grpc.MethodDesc {
 func (c *connection) Invoke(ctx context.Context, name string, args, reply any, _ ...grpc.CallOption) error {
 	if c.run.crashed() {
 		return status.Error(codes.Unavailable, ErrCrashed.Error())
+	}
+	if parameters, ok := args.(*pulumirpc.ParameterizeRequest); ok && c.server == nil {
+		// The engine parameterizes a plugin before it asks anything else of it.
+		c.server = c.run.providers[parameters.GetValue().GetName()]
+	}
+	if c.server == nil {
+		return status.Errorf(codes.Unavailable,
+			"provider %q: not simulated (give the stack a provider of that package)", c.plugin)
 	}
 	method, ok := methods[name[strings.LastIndex(name, "/")+1:]]
 	if !ok {

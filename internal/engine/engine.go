@@ -72,6 +72,7 @@ type Stack struct {
 	providers       map[string]pulumirpc.ResourceProviderServer
 	program         pulumi.RunFunc
 	continueOnError bool
+	replaced        []string              // URNs
 	state           *apitype.DeploymentV3 // never modified, only replaced
 	run             *run                  // the one in progress, nil if there is none
 }
@@ -172,6 +173,7 @@ func (s *Stack) Clone() *Stack {
 		config:          maps.Clone(s.config),
 		program:         s.program,
 		continueOnError: s.continueOnError,
+		replaced:        s.replaced,
 		state:           s.state,
 	}
 }
@@ -208,6 +210,13 @@ func (s *Stack) SetContinueOnError(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.continueOnError = on
+}
+
+// SetReplace says which resources the runs that follow replace although nothing asks for it, as the CLI's --replace does.
+func (s *Stack) SetReplace(urns ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replaced = slices.Clone(urns)
 }
 
 // Up runs the program and makes the cloud what it says. The error is an [*Error]; the Result is never nil.
@@ -251,6 +260,7 @@ type run struct {
 	providers       map[string]pulumirpc.ResourceProviderServer
 	program         pulumi.RunFunc
 	continueOnError bool
+	replaced        []string
 
 	journal *journal
 	source  *cancel.Source
@@ -268,6 +278,7 @@ func (s *Stack) begin(source *cancel.Source) *run {
 		providers:       s.providers,
 		program:         s.program,
 		continueOnError: s.continueOnError,
+		replaced:        s.replaced,
 		journal:         newJournal(s.state),
 		source:          source,
 		dead:            make(chan struct{}),
@@ -304,6 +315,12 @@ func (r *run) crashed() bool {
 type operation func(
 	pulumiengine.UpdateInfo, *pulumiengine.Context, pulumiengine.UpdateOptions, bool,
 ) (*deploy.Plan, display.ResourceChanges, error)
+
+func (s *Stack) record(state *apitype.DeploymentV3) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state = state
+}
 
 // do runs one operation of the engine from the recorded state to the next.
 func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) (*Result, error) {
@@ -356,6 +373,7 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 		pulumiengine.UpdateOptions{
 			Parallel:             s.parallel,
 			ContinueOnError:      r.continueOnError,
+			ReplaceTargets:       deploy.NewUrnTargets(r.replaced),
 			SkipPluginPreInstall: true,
 			HostFactory: func(_ context.Context, messages, status diag.Sink, _ plugin.DebugContext) (plugin.Host, error) {
 				h := &host{run: r, address: address, messages: messages, status: status}
@@ -373,9 +391,7 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 
 	state, recordErr := r.journal.finish(context.WithoutCancel(ctx))
 	if !dryRun && recordErr == nil {
-		s.mu.Lock()
-		s.state = state
-		s.mu.Unlock()
+		s.record(state)
 	}
 	switch {
 	case recordErr != nil:

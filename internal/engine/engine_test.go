@@ -816,6 +816,59 @@ func TestACancelledContextEndsTheRun(t *testing.T) {
 	}
 }
 
+func TestAPackageOfABasePluginIsServedWhenItIsParameterized(t *testing.T) {
+	schema, err := sim.ParseSchema([]byte(strings.Replace(toySchema, `"version": "1.0.0",`, `"version": "1.0.0", "basePlugin": "bridge",`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	program := func(ctx *pulumi.Context) error {
+		ref, err := ctx.RegisterPackage(&pulumirpc.RegisterPackageRequest{
+			Name: "bridge", Version: "9.9.9",
+			Parameterization: &pulumirpc.Parameterization{Name: "toy", Version: "1.0.0", Value: []byte("upstream")},
+		})
+		if err != nil {
+			return err
+		}
+		var r thing
+		return ctx.RegisterPackageResource(thingType, "a", pulumi.Map{"size": pulumi.Int(1)}, &r, ref.GetRef())
+	}
+	y := newToy(t, program)
+	y.SetProviders(map[string]pulumirpc.ResourceProviderServer{"toy": sim.NewServer(schema, y.cloud)})
+	y.up(t, nil)
+	y.up(t, nil) // the provider is loaded from the state as well
+	if got := y.cloud.ids(); len(got) != 1 {
+		t.Errorf("things %v, want one", got)
+	}
+	y.SetProviders(map[string]pulumirpc.ResourceProviderServer{"toy": y.server})
+	if err := y.fail(t, nil); !strings.Contains(err.Error(), "plugin toy takes no parameters") {
+		t.Errorf("error of a package with a plugin of its own: %v", err)
+	}
+	y.SetProviders(nil)
+	if err := y.fail(t, nil); !strings.Contains(err.Error(), `provider "bridge": not simulated`) {
+		t.Errorf("error without a provider: %v", err)
+	}
+}
+
+func TestReplacementsMayBeAskedFor(t *testing.T) {
+	y := newToy(t, things(map[string]int{"a": 1, "b": 1}))
+	y.up(t, nil)
+	y.happened()
+	for _, urn := range y.URNs() {
+		if strings.HasSuffix(urn, "::a") {
+			y.SetReplace(urn)
+		}
+	}
+	y.up(t, nil)
+	if got := y.happened(); got != "create a, delete a" {
+		t.Errorf("operations %q", got)
+	}
+	y.SetReplace()
+	y.up(t, nil)
+	if got := y.happened(); got != "" {
+		t.Errorf("operations %q when nothing is asked for", got)
+	}
+}
+
 func TestAPackageWithoutAProviderIsAnError(t *testing.T) {
 	t.Parallel()
 	y := newToy(t, things(map[string]int{"a": 1}))

@@ -37,15 +37,14 @@ type host struct {
 
 var _ plugin.Host = (*host)(nil)
 
-// Provider connects to the provider of a package. The version does not matter: the simulation serves every one.
+// Provider connects to the provider of a package. The version does not matter: the simulation serves every one. A plugin
+// that is no package is taken for a base plugin, which [connection] makes a package's when the engine parameterizes it.
 func (h *host) Provider(
 	ctx *plugin.Context, descriptor workspace.PluginDescriptor, _ env.Env,
 ) (plugin.Provider, error) {
-	server, ok := h.run.providers[descriptor.Name]
-	if !ok {
-		return nil, fmt.Errorf("provider %q: not simulated (give the stack a provider of that package)", descriptor.Name)
-	}
-	client := pulumirpc.NewResourceProviderClient(&connection{server: server, run: h.run})
+	client := pulumirpc.NewResourceProviderClient(&connection{
+		plugin: descriptor.Name, server: h.run.providers[descriptor.Name], run: h.run,
+	})
 	return plugin.NewProviderWithClient(ctx, client, false), nil
 }
 

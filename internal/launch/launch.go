@@ -3,7 +3,7 @@
 // The CLI starts neither a language plugin nor a provider plugin when it is told, by PULUMI_DEBUG_LANGUAGES and
 // PULUMI_DEBUG_PROVIDERS, at which port one is listening already. [ServeLanguage] and [ServeProvider] listen:
 //
-//	PULUMI_DEBUG_LANGUAGES=go:PORT PULUMI_DEBUG_PROVIDERS=alicloud:PORT pulumi up
+//	PULUMI_DEBUG_LANGUAGES=go:PORT PULUMI_DEBUG_PROVIDERS=alicloud:PORT,terraform-provider:PORT pulumi up
 //
 // Both listen on the loopback interface only.
 package launch

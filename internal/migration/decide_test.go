@@ -56,29 +56,29 @@ var refusals = []struct {
 }{
 	{
 		"a VPC that is not there", "", Adopt, func(s *situation) { s.net.VPC.ID = "" },
-		Problem{"vpcId", "", "no VPC of that id was found in the region", "check the id, the region and the account"},
+		Problem{Field: "vpcId", Value: "", Rule: "no VPC of that id was found in the region", WayOut: "check the id, the region and the account"},
 	},
 	{
 		"a declared route to the gateway that is declared no more", SNAT, Switch, func(s *situation) { s.record.SystemDefault = true },
-		Problem{"natGateway.declareSystemRoute", "false", "this stack declares the route, and would delete it", "leave it true while the gateway is there"},
+		Problem{Field: "natGateway.declareSystemRoute", Value: "false", Rule: "this stack declares the route, and would delete it", WayOut: "leave it true while the gateway is there"},
 	},
 	// What the record says.
 	{
 		"a record of a stage that does not exist", Cover, Cover, func(s *situation) { s.record.Stage = "covered" },
-		Problem{"record.stage", "covered", "is not a stage", "restore the stack's outputs from a backup of its state"},
+		Problem{Field: "record.stage", Value: "covered", Rule: "is not a stage", WayOut: "restore the stack's outputs from a backup of its state"},
 	},
 	{
 		"a record without tables", Cover, Cover, func(s *situation) { s.record.Tables = nil },
-		Problem{"record.tables", "", "the record of stage cover names no route table, all their routes would be deleted", "restore the stack's outputs from a backup of its state"},
+		Problem{Field: "record.tables", Value: "", Rule: "the record of stage cover names no route table, all their routes would be deleted", WayOut: "restore the stack's outputs from a backup of its state"},
 	},
 	// What must stay what it was.
 	{
 		"another old next hop than the routes lead to", Uncover, Gateway, func(s *situation) { s.spec.Old.ID = "i-other" },
-		Problem{"oldNextHop", "Instance i-other", "this stack's routes lead to Instance i-old", "put that back: they carry the traffic"},
+		Problem{Field: "oldNextHop", Value: "Instance i-other", Rule: "this stack's routes lead to Instance i-old", WayOut: "put that back: they carry the traffic"},
 	},
 	{
 		"another name of the gateway", Address, SNAT, func(s *situation) { s.spec.Gateway.Name = "other" },
-		Problem{"natGateway.name", "other", "no NAT gateway of this name is in the VPC, but stage address has been done with one", "put its name back: it identifies the gateway"},
+		Problem{Field: "natGateway.name", Value: "other", Rule: "no NAT gateway of this name is in the VPC, but stage address has been done with one", WayOut: "put its name back: it identifies the gateway"},
 	},
 	{
 		"another vSwitch of the gateway", Address, SNAT, func(s *situation) {
@@ -86,149 +86,149 @@ var refusals = []struct {
 				s.net.Gateways[i].VSwitch = "vsw-b"
 			}
 		},
-		Problem{"natGateway.vswitch", "vsw-a", "NAT gateway ngw-1 is in vSwitch vsw-b and cannot move", "put that vSwitch back"},
+		Problem{Field: "natGateway.vswitch", Value: "vsw-a", Rule: "NAT gateway ngw-1 is in vSwitch vsw-b and cannot move", WayOut: "put that vSwitch back"},
 	},
 	// Which tables.
 	{
 		"tables that differ from the adopted ones", Cover, Uncover, func(s *situation) { s.spec.Tables = []string{system} },
-		Problem{"routeTables", "[vtb-system]", "must stay the adopted [vtb-custom vtb-system]", "go back to stage adopt to change them"},
+		Problem{Field: "routeTables", Value: "[vtb-system]", Rule: "must stay the adopted [vtb-custom vtb-system]", WayOut: "go back to stage adopt to change them"},
 	},
 	{
 		"no table with a default route to the old next hop", "", Adopt, func(s *situation) { s.spec.Old.ID = "i-other" },
-		Problem{"routeTables", "", "no table of VPC vpc-1 has a 0.0.0.0/0 to Instance i-other", "check oldNextHop, its type and id must be those of the entry"},
+		Problem{Field: "routeTables", Value: "", Rule: "no table of VPC vpc-1 has a 0.0.0.0/0 to Instance i-other", WayOut: "check oldNextHop, its type and id must be those of the entry"},
 	},
 	{
 		"a table of another VPC", "", Adopt, func(s *situation) { s.spec.Tables = []string{"vtb-far"} },
-		Problem{"routeTables.vtb-far", "", "is not a route table of VPC vpc-1", "check the id; a table that has gone cannot be migrated"},
+		Problem{Field: "routeTables.vtb-far", Value: "", Rule: "is not a route table of VPC vpc-1", WayOut: "check the id; a table that has gone cannot be migrated"},
 	},
 	{
 		"a table that has appeared since the adoption", Adopt, Cover, func(s *situation) { s.add(others, "0.0.0.0/0", old) },
-		Problem{"routeTables.vtb-others", "", "also has a 0.0.0.0/0 to the old next hop, but was not adopted", "run `pulumi up` at stage adopt again, or name the tables that move"},
+		Problem{Field: "routeTables.vtb-others", Value: "", Rule: "also has a 0.0.0.0/0 to the old next hop, but was not adopted", WayOut: "run `pulumi up` at stage adopt again, or name the tables that move"},
 	},
 	// Which sources.
 	{
 		"a vSwitch of a migrated table that is not listed", "", Adopt, func(s *situation) { s.spec.VSwitches = []string{"vsw-a", "vsw-c"} },
-		Problem{"snat.vswitches", "vsw-b", "uses a migrated table but has no SNAT entry, its hosts would be cut off at stage switch", "list it, or a source CIDR that contains 10.0.1.0/24"},
+		Problem{Field: "snat.vswitches", Value: "vsw-b", Rule: "uses a migrated table but has no SNAT entry, its hosts would be cut off at stage switch", WayOut: "list it, or a source CIDR that contains 10.0.1.0/24"},
 	},
 	{
 		"a vSwitch with an HAVIP", "", Adopt, func(s *situation) { s.spec.HAVIPVSwitches = []string{"vsw-b"} },
-		Problem{"snat.vswitches", "vsw-b", "holds an HAVIP, the API takes no SNAT entry for its vSwitch", "put a CIDR that contains 10.0.1.0/24 and more into snat.sourceCidrs, such as the VPC's"},
+		Problem{Field: "snat.vswitches", Value: "vsw-b", Rule: "holds an HAVIP, the API takes no SNAT entry for its vSwitch", WayOut: "put a CIDR that contains 10.0.1.0/24 and more into snat.sourceCidrs, such as the VPC's"},
 	},
 	{
 		"a source CIDR that is just the vSwitch with an HAVIP", "", Adopt, func(s *situation) {
 			s.spec.HAVIPVSwitches, s.spec.Sources = []string{"vsw-b"}, []netip.Prefix{prefix("10.0.1.0/24")}
 		},
-		Problem{"snat.sourceCidrs", "10.0.1.0/24", "is no more than vSwitch vsw-b (10.0.1.0/24), which holds an HAVIP: the API takes no SNAT entry for it", "use a CIDR that contains it and more, such as the VPC's"},
+		Problem{Field: "snat.sourceCidrs", Value: "10.0.1.0/24", Rule: "is no more than vSwitch vsw-b (10.0.1.0/24), which holds an HAVIP: the API takes no SNAT entry for it", WayOut: "use a CIDR that contains it and more, such as the VPC's"},
 	},
 	{
 		"a vSwitch of another VPC", "", Adopt, func(s *situation) { s.spec.VSwitches = []string{"vsw-a", "vsw-b", "vsw-c", "vsw-far"} },
-		Problem{"snat.vswitches", "vsw-far", "is not a vSwitch of VPC vpc-1", "remove it from the list"},
+		Problem{Field: "snat.vswitches", Value: "vsw-far", Rule: "is not a vSwitch of VPC vpc-1", WayOut: "remove it from the list"},
 	},
 	{
 		"a vSwitch with an HAVIP of another VPC", "", Adopt, func(s *situation) { s.spec.HAVIPVSwitches = []string{"vsw-far"} },
-		Problem{"snat.havipVswitches", "vsw-far", "is not a vSwitch of VPC vpc-1", "remove it from the list"},
+		Problem{Field: "snat.havipVswitches", Value: "vsw-far", Rule: "is not a vSwitch of VPC vpc-1", WayOut: "remove it from the list"},
 	},
 	{
 		"a source CIDR that overlaps a listed vSwitch", "", Adopt, func(s *situation) {
 			s.spec.VSwitches, s.spec.Sources = []string{"vsw-a", "vsw-b", "vsw-c"}, []netip.Prefix{prefix("10.0.1.128/25")}
 		},
-		Problem{"snat.sourceCidrs", "10.0.1.128/25", "overlaps vSwitch vsw-b (10.0.1.0/24), which has an SNAT entry of its own", "keep one of the two"},
+		Problem{Field: "snat.sourceCidrs", Value: "10.0.1.128/25", Rule: "overlaps vSwitch vsw-b (10.0.1.0/24), which has an SNAT entry of its own", WayOut: "keep one of the two"},
 	},
 	{
 		"a source CIDR that overlaps a vSwitch without covering it", "", Adopt, func(s *situation) { s.spec.Sources = []netip.Prefix{prefix("10.0.1.128/25")} },
-		Problem{"snat.sourceCidrs", "10.0.1.128/25", "overlaps vSwitch vsw-b (10.0.1.0/24), which has an SNAT entry of its own", "keep one of the two"},
+		Problem{Field: "snat.sourceCidrs", Value: "10.0.1.128/25", Rule: "overlaps vSwitch vsw-b (10.0.1.0/24), which has an SNAT entry of its own", WayOut: "keep one of the two"},
 	},
 	{
 		"a vSwitch with an SNAT entry that the lookup misses", SNAT, Switch, func(s *situation) { s.net.VSwitches = slices.Delete(s.net.VSwitches, 1, 2) },
-		Problem{"snat.vswitches", "vsw-b", "has an SNAT entry, but the lookup does not find the vSwitch", "if it is really gone, list the remaining ones in snat.vswitches"},
+		Problem{Field: "snat.vswitches", Value: "vsw-b", Rule: "has an SNAT entry, but the lookup does not find the vSwitch", WayOut: "if it is really gone, list the remaining ones in snat.vswitches"},
 	},
 	// What stands in the tables.
 	{
 		"two default routes", "", Adopt, func(s *situation) { s.add(custom, "0.0.0.0/0", old) },
-		Problem{"routeTables.vtb-custom", "2 entries for 0.0.0.0/0", "there must be one default route", "delete the others"},
+		Problem{Field: "routeTables.vtb-custom", Value: "2 entries for 0.0.0.0/0", Rule: "there must be one default route", WayOut: "delete the others"},
 	},
 	{
 		"a named table without default route", "", Adopt, func(s *situation) { s.spec.Tables = []string{system, others} },
-		Problem{"routeTables.vtb-others", "", "has no 0.0.0.0/0 entry to adopt", "leave the table out: it does not use the old gateway"},
+		Problem{Field: "routeTables.vtb-others", Value: "", Rule: "has no 0.0.0.0/0 entry to adopt", WayOut: "leave the table out: it does not use the old gateway"},
 	},
 	{
 		"a default route to somebody else", Cover, Uncover, func(s *situation) { s.edit(custom, everyone, func(r *Route) { r.Hop = vpn }) },
-		Problem{"routeTables.vtb-custom", "0.0.0.0/0 to VpnGateway vpn-1", "is neither the old next hop Instance i-old nor this stack's NAT gateway", "correct oldNextHop, or leave the table out"},
+		Problem{Field: "routeTables.vtb-custom", Value: "0.0.0.0/0 to VpnGateway vpn-1", Rule: "is neither the old next hop Instance i-old nor this stack's NAT gateway", WayOut: "correct oldNextHop, or leave the table out"},
 	},
 	{
 		"an entry where a block must stand", "", Adopt, func(s *situation) { s.add(custom, "128.0.0.0/1", vpn) },
-		Problem{"routeTables.vtb-custom", "128.0.0.0/1 to VpnGateway vpn-1", "stands where the block to the old next hop must be", "split or delete it first"},
+		Problem{Field: "routeTables.vtb-custom", Value: "128.0.0.0/1 to VpnGateway vpn-1", Rule: "stands where the block to the old next hop must be", WayOut: "split or delete it first"},
 	},
 	{
 		"an entry that a block would hijack", "", Adopt, func(s *situation) { s.add(custom, "0.0.0.0/4", vpn) },
-		Problem{"routeTables.vtb-custom", "0.0.0.0/4 to VpnGateway vpn-1", "is shorter than 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5 to the old next hop, which would hijack its traffic", "split it into entries of at least that length first"},
+		Problem{Field: "routeTables.vtb-custom", Value: "0.0.0.0/4 to VpnGateway vpn-1", Rule: "is shorter than 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5 to the old next hop, which would hijack its traffic", WayOut: "split it into entries of at least that length first"},
 	},
 	{
 		"an entry that a block would hijack on the way back", Switch, SNAT, func(s *situation) { s.add(custom, "0.0.0.0/1", vpn) },
-		Problem{"routeTables.vtb-custom", "0.0.0.0/1 to VpnGateway vpn-1", "is shorter than 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5, 16.0.0.0/4, 32.0.0.0/3, 64.0.0.0/2 to the old next hop, which would hijack its traffic", "split it into entries of at least that length first"},
+		Problem{Field: "routeTables.vtb-custom", Value: "0.0.0.0/1 to VpnGateway vpn-1", Rule: "is shorter than 1.0.0.0/8, 2.0.0.0/7, 4.0.0.0/6, 8.0.0.0/5, 16.0.0.0/4, 32.0.0.0/3, 64.0.0.0/2 to the old next hop, which would hijack its traffic", WayOut: "split it into entries of at least that length first"},
 	},
 	{
 		"a table without room for eight blocks, already at adopt", "", Adopt, func(s *situation) { s.spec.RouteQuota = 8 },
-		Problem{"routeTables.vtb-custom", "1 of 8 entries are taken", "8 more do not fit", "raise the quota with the vendor, then set routeQuota"},
+		Problem{Field: "routeTables.vtb-custom", Value: "1 of 8 entries are taken", Rule: "8 more do not fit", WayOut: "raise the quota with the vendor, then set routeQuota"},
 	},
 	{
 		"a table without room for eight blocks on the way back", Switch, SNAT, func(s *situation) { s.spec.RouteQuota = 9 },
-		Problem{"routeTables.vtb-system", "2 of 9 entries are taken", "8 more do not fit", "raise the quota with the vendor, then set routeQuota"},
+		Problem{Field: "routeTables.vtb-system", Value: "2 of 9 entries are taken", Rule: "8 more do not fit", WayOut: "raise the quota with the vendor, then set routeQuota"},
 	},
 	// The old next hop.
 	{
 		"an old next hop that is not found", "", Adopt, func(s *situation) { s.net.Old = OldState{} },
-		Problem{"oldNextHop.id", "i-old", "no instance behind the old next hop was found", "name the one that the routes point at"},
+		Problem{Field: "oldNextHop.id", Value: "i-old", Rule: "no instance behind the old next hop was found", WayOut: "name the one that the routes point at"},
 	},
 	{
 		"an old next hop in another VPC", "", Adopt, func(s *situation) { s.net.Old.InVPC = false },
-		Problem{"oldNextHop.id", "i-old", "is not in VPC vpc-1", "a route's next hop must be in the VPC of its table"},
+		Problem{Field: "oldNextHop.id", Value: "i-old", Rule: "is not in VPC vpc-1", WayOut: "a route's next hop must be in the VPC of its table"},
 	},
 	{
 		"an old next hop that does not run", Adopt, Cover, func(s *situation) { s.net.Old.Running, s.net.Old.Status = false, "Stopped" },
-		Problem{"oldNextHop.id", "i-old", "is Stopped, not Running", "start it: it carries the traffic of the routes that point at it"},
+		Problem{Field: "oldNextHop.id", Value: "i-old", Rule: "is Stopped, not Running", WayOut: "start it: it carries the traffic of the routes that point at it"},
 	},
 	{
 		"an old next hop that does not run when it is to carry traffic again", Switch, SNAT, func(s *situation) { s.net.Old.Running, s.net.Old.Status = false, "Stopped" },
-		Problem{"oldNextHop.id", "i-old", "is Stopped, not Running", "start it: it carries the traffic of the routes that point at it"},
+		Problem{Field: "oldNextHop.id", Value: "i-old", Rule: "is Stopped, not Running", WayOut: "start it: it carries the traffic of the routes that point at it"},
 	},
 	{
 		"an old next hop that does not run when a slice is taken back", Switch, Switch, func(s *situation) {
 			s.net.Old.Running, s.net.Old.Status = false, "Stopped"
 			s.spec.Release = route.Blocks()[:7]
 		},
-		Problem{"oldNextHop.id", "i-old", "is Stopped, not Running", "start it: it carries the traffic of the routes that point at it"},
+		Problem{Field: "oldNextHop.id", Value: "i-old", Rule: "is Stopped, not Running", WayOut: "start it: it carries the traffic of the routes that point at it"},
 	},
 	// The gateway and its addresses.
 	{
 		"less bandwidth than the old gateway has", "", Adopt, func(s *situation) { s.net.Old.Bandwidth = 101 },
-		Problem{"addresses", "100 Mbit/s", "is less than the 101 Mbit/s of the old gateway's address", "raise the bandwidth of the addresses or of the bandwidth package"},
+		Problem{Field: "addresses", Value: "100 Mbit/s", Rule: "is less than the 101 Mbit/s of the old gateway's address", WayOut: "raise the bandwidth of the addresses or of the bandwidth package"},
 	},
 	{
 		"a bandwidth package with less than the old gateway has", "", Adopt, func(s *situation) { s.spec.Package = 99 },
-		Problem{"addresses", "99 Mbit/s", "is less than the 100 Mbit/s of the old gateway's address", "raise the bandwidth of the addresses or of the bandwidth package"},
+		Problem{Field: "addresses", Value: "99 Mbit/s", Rule: "is less than the 100 Mbit/s of the old gateway's address", WayOut: "raise the bandwidth of the addresses or of the bandwidth package"},
 	},
 	{
 		"two gateways of the name", Gateway, Gateway, func(s *situation) { s.net.Gateways = append(s.net.Gateways, s.net.Gateways[0]) },
-		Problem{"natGateway.name", "egress", "2 gateways of VPC vpc-1 have this name", "the name identifies the gateway: rename the others"},
+		Problem{Field: "natGateway.name", Value: "egress", Rule: "2 gateways of VPC vpc-1 have this name", WayOut: "the name identifies the gateway: rename the others"},
 	},
 	{
 		"a gateway in a vSwitch of another VPC", "", Adopt, func(s *situation) { s.spec.Gateway.VSwitch = "vsw-far" },
-		Problem{"natGateway.vswitch", "vsw-far", "is not a vSwitch of VPC vpc-1", "choose one of the VPC"},
+		Problem{Field: "natGateway.vswitch", Value: "vsw-far", Rule: "is not a vSwitch of VPC vpc-1", WayOut: "choose one of the VPC"},
 	},
 	{
 		"a gateway in a zone without enhanced NAT", "", Adopt, func(s *situation) { s.spec.Gateway.VSwitch = "vsw-b" },
-		Problem{"natGateway.vswitch", "vsw-b", "is in zone zone-2, which has no enhanced NAT gateways", "choose a vSwitch in one of zone-1, zone-3"},
+		Problem{Field: "natGateway.vswitch", Value: "vsw-b", Rule: "is in zone zone-2, which has no enhanced NAT gateways", WayOut: "choose a vSwitch in one of zone-1, zone-3"},
 	},
 	{
 		"a VPC that holds all the gateways that it may", "", Adopt, func(s *situation) { s.net.Gateways = make([]NATGateway, MaxGateways) },
-		Problem{"natGateway", "5", "VPC vpc-1 holds the 5 NAT gateways that it may", "delete one or raise the quota"},
+		Problem{Field: "natGateway", Value: "5", Rule: "VPC vpc-1 holds the 5 NAT gateways that it may", WayOut: "delete one or raise the quota"},
 	},
 	{
 		"another Internet NAT gateway in the VPC", "", Adopt, func(s *situation) {
 			s.net.Gateways = []NATGateway{{ID: "ngw-9", Name: "other", Internet: true}}
 		},
-		Problem{"natGateway", "ngw-9", "another Internet NAT gateway is in the VPC; the cloud makes the automatic default route only for the first", "set natGateway.declareSystemRoute to true"},
+		Problem{Field: "natGateway", Value: "ngw-9", Rule: "another Internet NAT gateway is in the VPC; the cloud makes the automatic default route only for the first", WayOut: "set natGateway.declareSystemRoute to true"},
 	},
 	// SNAT.
 	{
@@ -237,40 +237,40 @@ var refusals = []struct {
 				s.net.VSwitches = append(s.net.VSwitches, VSwitch{ID: fmt.Sprint("vsw-", i), Table: custom, CIDR: prefix(fmt.Sprintf("10.0.%d.0/24", 100+i))})
 			}
 		},
-		Problem{"snat", "41 entries", "a NAT gateway takes 40", "use source CIDRs that contain several vSwitches"},
+		Problem{Field: "snat", Value: "41 entries", Rule: "a NAT gateway takes 40", WayOut: "use source CIDRs that contain several vSwitches"},
 	},
 	{
 		"an SNAT entry with other addresses", Switch, Switch, func(s *situation) { s.net.SNATEntries[1].IPs = []string{"203.0.113.9"} },
-		Problem{"addresses", "[203.0.113.main]", "SNAT entry snat-vsw-b of vsw-b uses [203.0.113.9]; entries cannot change without a gap", "go back to stage address to change addresses"},
+		Problem{Field: "addresses", Value: "[203.0.113.main]", Rule: "SNAT entry snat-vsw-b of vsw-b uses [203.0.113.9]; entries cannot change without a gap", WayOut: "go back to stage address to change addresses"},
 	},
 	{
 		"an address more while SNAT entries carry traffic", Switch, Switch, func(s *situation) { s.spec.Addresses = map[string]int{"main": 100, "more": 50} },
-		Problem{"addresses.more", "", "does not exist, but SNAT entry snat-vsw-a of vsw-a stands without it; entries cannot change without a gap", "go back to stage address to change addresses"},
+		Problem{Field: "addresses.more", Value: "", Rule: "does not exist, but SNAT entry snat-vsw-a of vsw-a stands without it; entries cannot change without a gap", WayOut: "go back to stage address to change addresses"},
 	},
 	{
 		"other sources while entries stand", Switch, Switch, func(s *situation) { s.spec.Sources = []netip.Prefix{prefix("10.0.2.0/24")} },
-		Problem{"snat", "10.0.2.0/24", "overlaps 10.0.2.0/24 of SNAT entry snat-vsw-c; entries cannot change without a gap", "put the sources back; to change them, go back to stage address first"},
+		Problem{Field: "snat", Value: "10.0.2.0/24", Rule: "overlaps 10.0.2.0/24 of SNAT entry snat-vsw-c; entries cannot change without a gap", WayOut: "put the sources back; to change them, go back to stage address first"},
 	},
 	// The move.
 	{
 		"a first stage other than adopt", "", Gateway, nil,
-		Problem{"stage", "gateway", "this stack has not adopted the network yet", "set stage to adopt first"},
+		Problem{Field: "stage", Value: "gateway", Rule: "this stack has not adopted the network yet", WayOut: "set stage to adopt first"},
 	},
 	{
 		"a migration that another stack has begun", Cover, Adopt, func(s *situation) { s.record = nil },
-		Problem{"stage", "adopt", "the network stands at cover, but this stack has no record of a migration", "use the stack that began it, or restore its state; delete blocks to the old next hop that are your own, 0.0.0.0/0 carries their traffic"},
+		Problem{Field: "stage", Value: "adopt", Rule: "the network stands at cover, but this stack has no record of a migration", WayOut: "use the stack that began it, or restore its state; delete blocks to the old next hop that are your own, 0.0.0.0/0 carries their traffic"},
 	},
 	{
 		"a block of somebody's own to the old next hop", "", Adopt, func(s *situation) { s.add(custom, "128.0.0.0/1", old) },
-		Problem{"stage", "adopt", "the network stands between adopt and cover, but this stack has no record of a migration", "use the stack that began it, or restore its state; delete blocks to the old next hop that are your own, 0.0.0.0/0 carries their traffic"},
+		Problem{Field: "stage", Value: "adopt", Rule: "the network stands between adopt and cover, but this stack has no record of a migration", WayOut: "use the stack that began it, or restore its state; delete blocks to the old next hop that are your own, 0.0.0.0/0 carries their traffic"},
 	},
 	{
 		"a skipped stage", Adopt, Uncover, nil,
-		Problem{"stage", "uncover", "a stage moves by one at a time and the last one done is adopt", "set stage to adopt or cover"},
+		Problem{Field: "stage", Value: "uncover", Rule: "a stage moves by one at a time and the last one done is adopt", WayOut: "set stage to adopt or cover"},
 	},
 	{
 		"a skipped stage on the way back", Switch, Address, nil,
-		Problem{"stage", "address", "a stage moves by one at a time and the last one done is switch", "set stage to snat or switch or retire"},
+		Problem{Field: "stage", Value: "address", Rule: "a stage moves by one at a time and the last one done is switch", WayOut: "set stage to snat or switch or retire"},
 	},
 	{
 		"lookups that contradict the record", Switch, Retire, func(s *situation) {
@@ -281,33 +281,33 @@ var refusals = []struct {
 			}
 			s.net.SNATEntries = nil
 		},
-		Problem{"stage", "retire", "the last stage done is switch, but lookups show the network at address", "undo what was changed outside this stack, or set stage to snat or switch or retire where that repairs it"},
+		Problem{Field: "stage", Value: "retire", Rule: "the last stage done is switch, but lookups show the network at address", WayOut: "undo what was changed outside this stack, or set stage to snat or switch or retire where that repairs it"},
 	},
 	{
 		"lookups that show no stage at all", Uncover, Gateway, func(s *situation) { s.remove(custom, route.Blocks()[0]) },
-		Problem{"stage", "gateway", "the last stage done is uncover, but lookups show the network outside every stage", "undo what was changed outside this stack, or set stage to cover or uncover or gateway where that repairs it"},
+		Problem{Field: "stage", Value: "gateway", Rule: "the last stage done is uncover, but lookups show the network outside every stage", WayOut: "undo what was changed outside this stack, or set stage to cover or uncover or gateway where that repairs it"},
 	},
 	{
 		"a stage that is not complete", Cover, Uncover, func(s *situation) {
 			s.edit(custom, prefix("4.0.0.0/6"), func(r *Route) { r.Available = false })
 		},
-		Problem{"routeTables.vtb-custom", "4.0.0.0/6", "is not Available yet, so stage cover is not complete", "run `pulumi up` again in a moment"},
+		Problem{Field: "routeTables.vtb-custom", Value: "4.0.0.0/6", Rule: "is not Available yet, so stage cover is not complete", WayOut: "run `pulumi up` again in a moment"},
 	},
 	{
 		"routes to the old gateway in another table at retire", Switch, Retire, func(s *situation) { s.add(others, "47.97.0.0/16", old) },
-		Problem{"routeTables.vtb-others", "47.97.0.0/16", "still points at Instance i-old", "release every block and move or delete other routes to it first"},
+		Problem{Field: "routeTables.vtb-others", Value: "47.97.0.0/16", Rule: "still points at Instance i-old", WayOut: "release every block and move or delete other routes to it first"},
 	},
 	{
 		"adopt again before the default routes are back", Cover, Adopt, func(s *situation) {
 			s.edit(custom, everyone, func(r *Route) { r.Available = false })
 		},
-		Problem{"routeTables.vtb-custom", "0.0.0.0/0", "is not Available yet", "run `pulumi up` again in a moment"},
+		Problem{Field: "routeTables.vtb-custom", Value: "0.0.0.0/0", Rule: "is not Available yet", WayOut: "run `pulumi up` again in a moment"},
 	},
 	{
 		"the gateway taken away before the blocks are back", SNAT, Address, func(s *situation) {
 			s.edit(custom, prefix("128.0.0.0/1"), func(r *Route) { r.Available = false })
 		},
-		Problem{"routeTables.vtb-custom", "128.0.0.0/1", "is not Available yet", "run `pulumi up` again in a moment"},
+		Problem{Field: "routeTables.vtb-custom", Value: "128.0.0.0/1", Rule: "is not Available yet", WayOut: "run `pulumi up` again in a moment"},
 	},
 }
 
@@ -355,7 +355,7 @@ func TestAProblemNamesWhatItHas(t *testing.T) {
 	for want, p := range map[string]Problem{
 		"stage: is missing":                    {Field: "stage", Rule: "is missing"},
 		"stage: x: is not a stage":             {Field: "stage", Value: "x", Rule: "is not a stage"},
-		"stage: x: is not a stage (use adopt)": {"stage", "x", "is not a stage", "use adopt"},
+		"stage: x: is not a stage (use adopt)": {Field: "stage", Value: "x", Rule: "is not a stage", WayOut: "use adopt"},
 	} {
 		if got := p.Error(); got != want {
 			t.Errorf("%q, want %q", got, want)

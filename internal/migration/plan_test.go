@@ -250,42 +250,42 @@ func TestTheGateSaysWhatItWaitsFor(t *testing.T) {
 		want   Problem
 	}{
 		{"no default route", Adopt, func(s *situation) { s.remove(custom, everyone) },
-			Problem{"routeTables.vtb-custom", "0.0.0.0/0", "is not there by Instance i-old", again}},
+			Problem{Field: "routeTables.vtb-custom", Value: "0.0.0.0/0", Rule: "is not there by Instance i-old", WayOut: again}},
 		{"a default route in the making", Adopt, func(s *situation) { s.edit(custom, everyone, func(r *Route) { r.Available = false }) },
-			Problem{"routeTables.vtb-custom", "0.0.0.0/0", "is not Available yet", moment}},
+			Problem{Field: "routeTables.vtb-custom", Value: "0.0.0.0/0", Rule: "is not Available yet", WayOut: moment}},
 		{"no block", Uncover, func(s *situation) { s.remove(system, prefix("16.0.0.0/4")) },
-			Problem{"routeTables.vtb-system", "16.0.0.0/4", "is not there by Instance i-old", again}},
+			Problem{Field: "routeTables.vtb-system", Value: "16.0.0.0/4", Rule: "is not there by Instance i-old", WayOut: again}},
 		{"a block in the making", Cover, func(s *situation) { s.edit(system, prefix("16.0.0.0/4"), func(r *Route) { r.Available = false }) },
-			Problem{"routeTables.vtb-system", "16.0.0.0/4", "is not Available yet", moment}},
+			Problem{Field: "routeTables.vtb-system", Value: "16.0.0.0/4", Rule: "is not Available yet", WayOut: moment}},
 		{"an old gateway that stops while it is uncovered", Uncover, func(s *situation) { s.net.Old.Running, s.net.Old.Status = false, "Stopping" },
-			Problem{"oldNextHop.id", "i-old", "is Stopping, not Running", "start it: it carries the traffic of the routes that point at it"}},
+			Problem{Field: "oldNextHop.id", Value: "i-old", Rule: "is Stopping, not Running", WayOut: "start it: it carries the traffic of the routes that point at it"}},
 		{"a gateway in the making", Gateway, func(s *situation) { s.net.Gateways[0].Available = false },
-			Problem{"natGateway", "egress", "is not Available in the VPC", again}},
+			Problem{Field: "natGateway", Value: "egress", Rule: "is not Available in the VPC", WayOut: again}},
 		{"no automatic route", Gateway, func(s *situation) { s.remove(system, everyone) },
-			Problem{"routeTables.vtb-system", "0.0.0.0/0", "is not Available by NAT gateway ngw-1", "the cloud makes this entry by itself when the gateway is created; if it does not within minutes, set natGateway.declareSystemRoute to true at stage gateway"}},
+			Problem{Field: "routeTables.vtb-system", Value: "0.0.0.0/0", Rule: "is not Available by NAT gateway ngw-1", WayOut: "the cloud makes this entry by itself when the gateway is created; if it does not within minutes, set natGateway.declareSystemRoute to true at stage gateway"}},
 		{"no declared route", Gateway, func(s *situation) { s.remove(custom, everyone) },
-			Problem{"routeTables.vtb-custom", "0.0.0.0/0", "is not Available by NAT gateway ngw-1", again}},
+			Problem{Field: "routeTables.vtb-custom", Value: "0.0.0.0/0", Rule: "is not Available by NAT gateway ngw-1", WayOut: again}},
 		{"no address", Address, func(s *situation) { delete(s.net.Addresses, "spare") },
-			Problem{"addresses.spare", "", "does not exist", again}},
+			Problem{Field: "addresses.spare", Value: "", Rule: "does not exist", WayOut: again}},
 		{"an address that is not bound", Address, func(s *situation) {
 			s.net.Addresses["main"] = ElasticIP{ID: "eip-main", IP: "203.0.113.1", Package: "cbwp-1"}
-		}, Problem{"addresses.main", "203.0.113.1", "is not in use by NAT gateway ngw-1", again}},
+		}, Problem{Field: "addresses.main", Value: "203.0.113.1", Rule: "is not in use by NAT gateway ngw-1", WayOut: again}},
 		{"an address outside the package", Address, func(s *situation) {
 			s.net.Addresses["main"] = ElasticIP{ID: "eip-main", IP: "203.0.113.1", Instance: nat.ID, InUse: true}
-		}, Problem{"addresses.main", "203.0.113.1", "has not joined the bandwidth package", again}},
+		}, Problem{Field: "addresses.main", Value: "203.0.113.1", Rule: "has not joined the bandwidth package", WayOut: again}},
 		{"no SNAT entry", SNAT, func(s *situation) { s.net.SNATEntries = s.net.SNATEntries[1:] },
-			Problem{"snat.vsw-a", "", "has no SNAT entry, its hosts would be cut off at stage switch", again}},
+			Problem{Field: "snat.vsw-a", Value: "", Rule: "has no SNAT entry, its hosts would be cut off at stage switch", WayOut: again}},
 		{"an SNAT entry in the making", SNAT, func(s *situation) { s.net.SNATEntries[2].Available = false },
-			Problem{"snat.10.0.2.0/24", "snat-10.0.2.0/24", "is not Available yet", moment}},
+			Problem{Field: "snat.10.0.2.0/24", Value: "snat-10.0.2.0/24", Rule: "is not Available yet", WayOut: moment}},
 		{"an SNAT entry with half the addresses", SNAT, func(s *situation) { s.net.SNATEntries[0].IPs = []string{"203.0.113.main"} },
-			Problem{"snat.vsw-a", "[203.0.113.main]", "must use exactly the addresses [203.0.113.main 203.0.113.spare]", "go back to stage address before you change addresses"}},
+			Problem{Field: "snat.vsw-a", Value: "[203.0.113.main]", Rule: "must use exactly the addresses [203.0.113.main 203.0.113.spare]", WayOut: "go back to stage address before you change addresses"}},
 		{"a vSwitch that has appeared", Switch, func(s *situation) {
 			s.net.VSwitches = append(s.net.VSwitches, VSwitch{ID: "vsw-new", Table: custom, CIDR: prefix("10.0.9.0/24")})
-		}, Problem{"snat.vsw-new", "10.0.9.0/24", "appeared since the update began and has no SNAT entry", "run `pulumi up` again"}},
+		}, Problem{Field: "snat.vsw-new", Value: "10.0.9.0/24", Rule: "appeared since the update began and has no SNAT entry", WayOut: "run `pulumi up` again"}},
 		{"no forward entry", SNAT, func(s *situation) { s.net.ForwardEntries = nil },
-			Problem{"forwards.https", "", "is not Available in the forward table", again}},
+			Problem{Field: "forwards.https", Value: "", Rule: "is not Available in the forward table", WayOut: again}},
 		{"a route to the old gateway at retire", Retire, func(s *situation) { s.add(others, "47.97.0.0/16", old) },
-			Problem{"routeTables.vtb-others", "47.97.0.0/16", "still points at Instance i-old", "release every block and move or delete other routes to it first"}},
+			Problem{Field: "routeTables.vtb-others", Value: "47.97.0.0/16", Rule: "still points at Instance i-old", WayOut: "release every block and move or delete other routes to it first"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := &situation{spec: rich(c.stage)}

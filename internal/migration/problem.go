@@ -3,24 +3,12 @@ package migration
 import (
 	"fmt"
 	"strings"
+
+	"polynat/internal/problem"
 )
 
-// Problem is one thing that is in the way: where (a field of the Spec, or an object of the cloud), what stands there, the
-// rule that it breaks and the way out.
-type Problem struct{ Field, Value, Rule, WayOut string }
-
-func (p Problem) Error() string {
-	var b strings.Builder
-	b.WriteString(p.Field)
-	if p.Value != "" {
-		fmt.Fprintf(&b, ": %s", p.Value)
-	}
-	fmt.Fprintf(&b, ": %s", p.Rule)
-	if p.WayOut != "" {
-		fmt.Fprintf(&b, " (%s)", p.WayOut)
-	}
-	return b.String()
-}
+// Problem is one thing that is in the way: a field of the Spec, or an object of the cloud.
+type Problem = problem.Problem
 
 // Refusal says why a stage is not entered, with every problem at once. Nothing has been changed.
 type Refusal struct {

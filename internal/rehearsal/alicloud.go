@@ -60,6 +60,9 @@ func (w *alicloudWorld) Watch() {
 	}
 }
 
+// End stops watching: a whole network that goes takes its hosts along.
+func (w *alicloudWorld) End() { w.cloud.OnChange = nil }
+
 func (w *alicloudWorld) Losses() Losses {
 	total := w.traffic.Total()
 	hijacked := total.Hijacked - w.seen.Hijacked
@@ -161,7 +164,9 @@ func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte, zon
 		}
 		return world, append(slices.Clone(first), alicloudMoves(migrationBlock, from, declare)...)
 	}
-	setup := Setup{Name: "alicloud"}
+	setup := Setup{Name: "alicloud", Key: alicloudKey, Terms: Terms{
+		Step: "stage", Holes: "destinations without next hop", Lost: "new connections lost", Cut: "established cut",
+	}}
 	described := alicloud.Options{}
 	if declares {
 		// Whoever declares the route says that the cloud does not make it.

@@ -12,6 +12,7 @@ import (
 	"polynat/internal/migration"
 	"polynat/internal/sim"
 	"polynat/internal/sim/alicloud"
+	"polynat/stacks"
 )
 
 // export is as much of a `pulumi stack export` as seeding a cloud needs.
@@ -107,8 +108,45 @@ func AlicloudFromExport(config map[string]string, project, stack string, text []
 		return Setup{}, false, err
 	}
 	setup := alicloudWalks(block["migration"], stage.Index(), nil, saved, zones)
-	setup.State = text
-	return setup, true, nil
+	setup.State, err = ownPart(text, setup.Name)
+	return setup, err == nil, err
+}
+
+// ownPart leaves the resources of other setups out of an export: their clouds are not there.
+func ownPart(text []byte, own string) ([]byte, error) {
+	var whole, deployment map[string]json.RawMessage
+	var resources, kept []json.RawMessage
+	err := json.Unmarshal(text, &whole)
+	if err == nil {
+		err = json.Unmarshal(whole["deployment"], &deployment)
+	}
+	if err == nil {
+		err = json.Unmarshal(deployment["resources"], &resources)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the export: %w", err)
+	}
+	for _, r := range resources {
+		var resource exported
+		if err := json.Unmarshal(r, &resource); err != nil {
+			return nil, fmt.Errorf("read the export: %w", err)
+		}
+		if !slices.ContainsFunc(stacks.Setups(), func(s stacks.Setup) bool { return s.Name != own && belongs(resource.Type, s.Name) }) {
+			kept = append(kept, r)
+		}
+	}
+	if deployment["resources"], err = json.Marshal(kept); err == nil {
+		if whole["deployment"], err = json.Marshal(deployment); err == nil {
+			return json.Marshal(whole)
+		}
+	}
+	return nil, err
+}
+
+// belongs reports whether a type is one of a setup: of its provider's package, the provider itself, or a component.
+func belongs(typ, setup string) bool {
+	return strings.HasPrefix(typ, setup+":") || typ == "pulumi:providers:"+setup ||
+		strings.HasPrefix(typ, stacks.Namespace+":"+setup+":")
 }
 
 func remarshal(from, to any) error {

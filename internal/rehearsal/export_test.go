@@ -14,6 +14,7 @@ import (
 	"polynat/internal/rehearsal"
 	"polynat/internal/sim"
 	"polynat/internal/sim/alicloud"
+	"polynat/internal/sim/huaweicloud"
 )
 
 const key = "polynat:alicloud"
@@ -61,7 +62,10 @@ func deployed(t *testing.T, cloud *alicloud.Cloud, config map[string]string, set
 	t.Helper()
 	stack, err := engine.New(engine.Options{
 		Project: "polynat", Stack: "prod", Program: rehearsal.Polynat(nil),
-		Providers: map[string]pulumirpc.ResourceProviderServer{"alicloud": sim.NewServer(alicloud.Schema(), cloud)},
+		Providers: map[string]pulumirpc.ResourceProviderServer{
+			"alicloud":    sim.NewServer(alicloud.Schema(), cloud),
+			"huaweicloud": sim.NewServer(huaweicloud.Schema(), huaweicloud.New(huaweicloud.Options{})),
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

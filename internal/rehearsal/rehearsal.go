@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
 	"polynat/internal/engine"
 	"polynat/internal/sim"
+	"polynat/stacks"
 )
 
 // World is a simulated cloud with traffic through it.
@@ -22,6 +24,8 @@ type World interface {
 	Clone() World
 	// Watch begins to judge, with the connections that work now as the established ones.
 	Watch()
+	// End says that everything is about to be taken down: what goes is not missed, what stands must still work.
+	End()
 	// Losses returns what was lost since the last call, and begins anew.
 	Losses() Losses
 	// Deprive applies the deletions among ops alone and returns what is lost then.
@@ -35,23 +39,36 @@ type Losses struct {
 	Holes, Lost, Cut int
 	// Problems say where, once each.
 	Problems []string
+	// Leaks are connections that got somewhere they must not, whatever the step.
+	Leaks []string
+	// Reaches says for people what is reached now; empty where the counts say it all.
+	Reaches string
 }
 
 // Move is one step of a walk: what changes in the configuration before an `up`.
 type Move struct {
 	// Name of the step, such as "cover" or "back to cover".
 	Name string
-	// Configure changes the configuration; keys and values as in [engine.Options].
+	// Configure changes the configuration; keys and values as in [engine.Options]. nil changes nothing.
 	Configure func(config map[string]string) error
 	// Begins is true for the step that makes the network: there is no traffic to lose before it.
 	Begins bool
 	// Cuts is true when the step moves traffic to another address, so that established connections are cut by design.
 	Cuts bool
+	// Interrupts is true when nothing can be reached for some operations of the step by design: they are counted.
+	Interrupts bool
+	// Replaces are the types whose resources the step replaces, as `pulumi up --replace` does.
+	Replaces []string
+	// Destroys is true for a `pulumi destroy` instead of an `up`. What goes then is not missed.
+	Destroys bool
 }
 
 // Setup is something to rehearse.
 type Setup struct {
-	Name  string
+	Name string
+	// Key is the configuration key of its block. The walk sees no other setup's.
+	Key   string
+	Terms Terms
 	World World
 	Moves []Move
 	// State is a `pulumi stack export` to begin from; nil for nothing.
@@ -59,6 +76,9 @@ type Setup struct {
 	// Variants are walked as well: the same moves in a cloud that behaves otherwise where nobody knows how it does.
 	Variants []Variant
 }
+
+// Terms are the headings of the table for people. A column without one is left out.
+type Terms struct{ Step, Holes, Lost, Cut, Reaches string }
 
 // Variant is another way in which the cloud may behave, and the moves that fit it.
 type Variant struct {
@@ -80,6 +100,10 @@ type Step struct {
 	Faults int `json:"-"`
 	// Problems say what was lost or went wrong, and where; none in a step that went well.
 	Problems []string `json:"problems,omitempty"`
+	// Reaches says what is reached after the step.
+	Reaches string `json:"-"`
+
+	interrupts bool // by design
 }
 
 // SetupReport is the report of one setup.
@@ -89,6 +113,7 @@ type SetupReport struct {
 	Steps []Step `json:"steps"`
 	// Variants are the names of those that were walked as well.
 	Variants []string `json:"-"`
+	Terms    Terms    `json:"-"`
 }
 
 // Report is the report of a rehearsal.
@@ -181,7 +206,9 @@ type walk struct {
 func newWalk(o Options, setup Setup) (*walk, error) {
 	w := &walk{options: o, setup: setup, config: map[string]string{}, server: setup.World.Provider()}
 	for k, v := range o.Config {
-		w.config[k] = v
+		if k == setup.Key || !strings.HasPrefix(k, stacks.Namespace+":") {
+			w.config[k] = v
+		}
 	}
 	w.server.Observe = o.Progress.Operation
 	var err error
@@ -201,7 +228,7 @@ func providers(world World, server *sim.Server) map[string]pulumirpc.ResourcePro
 
 // run makes the moves until one fails.
 func (w *walk) run(ctx context.Context) (*SetupReport, error) {
-	report := &SetupReport{Setup: w.setup.Name, OK: true}
+	report := &SetupReport{Setup: w.setup.Name, OK: true, Terms: w.setup.Terms}
 	for i, move := range w.setup.Moves {
 		w.options.Progress.Step(w.setup.Name, move.Name, i+1, len(w.setup.Moves))
 		step, err := w.step(ctx, move)
@@ -218,8 +245,10 @@ func (w *walk) run(ctx context.Context) (*SetupReport, error) {
 }
 
 func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
-	if err := move.Configure(w.config); err != nil {
-		return nil, err
+	if move.Configure != nil {
+		if err := move.Configure(w.config); err != nil {
+			return nil, err
+		}
 	}
 	for k, v := range w.config {
 		if err := w.stack.SetConfig(k, v); err != nil {
@@ -230,9 +259,12 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	defer stackBefore.Close()
 	logged := len(w.server.Operations())
 
-	step := &Step{Name: move.Name}
+	step := &Step{Name: move.Name, interrupts: move.Interrupts}
+	if move.Destroys {
+		w.setup.World.End()
+	}
 	began := time.Now()
-	_, err := w.stack.Up(ctx)
+	err := move.make(ctx, w.stack)
 	step.Seconds = time.Since(began).Seconds()
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -246,8 +278,12 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 		w.setup.World.Watch()
 		return step, nil
 	}
-	step.add(w.setup.World.Losses(), move.Cuts, "")
-	step.add(before.Clone().Deprive(ops), true, "if its creations failed or came late: ")
+	losses := w.setup.World.Losses()
+	step.Reaches = losses.Reaches
+	step.add(losses, move.Cuts, move.Interrupts, "")
+	if !move.Destroys {
+		step.add(before.Clone().Deprive(ops), true, move.Interrupts, "if its creations failed or came late: ")
+	}
 	if w.options.Faults && len(step.Problems) == 0 {
 		return step, w.faults(ctx, step, move, before, stackBefore, len(ops))
 	}
@@ -255,11 +291,14 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 }
 
 // faults repeats the step once for each of its operations, with this one failing and the engine going on with whatever
-// it can, and then once more without a failure, which must finish the step.
+// it can where that works, and then once more without a failure, which must finish the step.
 func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, n int) error {
 	for k := 1; k <= n; k++ {
 		w.options.Progress.Fault(k, n)
 		world, stack := before.Clone(), stackBefore.Clone()
+		if move.Destroys {
+			world.End()
+		}
 		server := world.Provider()
 		seen := 0
 		failed := ""
@@ -271,9 +310,11 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 			return sim.FailBefore
 		}
 		stack.SetProviders(providers(world, server))
-		stack.SetContinueOnError(true)
-		_, first := stack.Up(ctx)
-		_, second := stack.Up(ctx)
+		// An engine that goes on (pkg/v3 v3.259.0) waits for ever when the deletion before a replacement fails: the program is
+		// never told what became of the resource. Steps that interrupt are those that delete first.
+		stack.SetContinueOnError(!move.Interrupts)
+		first := move.make(ctx, stack)
+		second := move.make(ctx, stack)
 		stack.Close()
 		if err := ctx.Err(); err != nil {
 			return err
@@ -284,20 +325,46 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 		if second != nil {
 			step.Problems = append(step.Problems, "after the "+failed+" failed, the step cannot be finished: "+second.Error())
 		}
-		step.add(world.Losses(), move.Cuts, "if the "+failed+" failed: ")
+		step.add(world.Losses(), move.Cuts, move.Interrupts, "if the "+failed+" failed: ")
 		step.Faults++
 	}
 	return nil
 }
 
-// add counts losses; what a step is meant to cut is counted and no problem.
-func (s *Step) add(l Losses, cuts bool, prefix string) {
-	s.Holes += l.Holes
-	s.LostConnections += l.Lost
+// make makes the move on a stack that is configured for it.
+func (m Move) make(ctx context.Context, stack *engine.Stack) error {
+	if m.Destroys {
+		_, err := stack.Destroy(ctx)
+		return err
+	}
+	var replaced []string
+	for _, urn := range stack.URNs() {
+		for _, typ := range m.Replaces {
+			if strings.Contains(urn, "$"+typ+"::") {
+				replaced = append(replaced, urn)
+			}
+		}
+	}
+	stack.SetReplace(replaced...)
+	defer stack.SetReplace()
+	_, err := stack.Up(ctx)
+	return err
+}
+
+// add counts losses; what a step is meant to cut or to interrupt is counted and no problem. Interruptions by design are
+// counted where they happened only, not where a failure was tried.
+func (s *Step) add(l Losses, cuts, interrupts bool, prefix string) {
+	if prefix == "" || !interrupts {
+		s.Holes += l.Holes
+		s.LostConnections += l.Lost
+	}
 	if prefix == "" {
 		s.CutConnections += l.Cut
 	}
-	if l.Holes == 0 && l.Lost == 0 && (l.Cut == 0 || cuts) && (len(l.Problems) == 0 || cuts) {
+	for _, p := range l.Leaks {
+		s.Problems = append(s.Problems, prefix+p)
+	}
+	if interrupts || l.Holes == 0 && l.Lost == 0 && (l.Cut == 0 || cuts) && (len(l.Problems) == 0 || cuts) {
 		return
 	}
 	for _, p := range l.Problems {
@@ -344,7 +411,7 @@ func (r *Report) Err() error {
 	}
 	for _, setup := range r.Setups {
 		for _, s := range setup.Steps {
-			if s.Holes+s.LostConnections > 0 {
+			if s.Holes+s.LostConnections > 0 && !s.interrupts {
 				return ErrLost
 			}
 		}

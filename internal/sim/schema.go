@@ -16,6 +16,12 @@ type Schema struct {
 	Package string `json:"package"`
 	// Version is the version of the SDK that the facts were taken from, without a "v".
 	Version string `json:"version"`
+	// BasePlugin is the plugin that serves the package when it is parameterized, such as "terraform-provider"; empty when
+	// the package has a plugin of its own.
+	BasePlugin string `json:"basePlugin,omitempty"`
+	// CreateFirst says that replacements create before they delete even when the program gives a name that the provider
+	// could have made up ([Resource.Autoname]): providers of the dynamic bridge leave the order to the program.
+	CreateFirst bool `json:"createFirst,omitempty"`
 	// Resources by type token, such as "alicloud:vpc/natGateway:NatGateway".
 	Resources map[string]*Resource `json:"resources"`
 	// Functions by token, such as "alicloud:vpc/getRouteEntries:getRouteEntries".
@@ -36,7 +42,7 @@ type Resource struct {
 	Outputs []string `json:"outputs,omitempty"`
 	// Autoname is the input that the provider fills with a name made from the resource's logical name when the program
 	// leaves it out; empty when there is none. If the program sets it, every replacement deletes before it creates,
-	// because two objects of one name are taken to be impossible.
+	// because two objects of one name are taken to be impossible; except with [Schema.CreateFirst].
 	Autoname string `json:"autoname,omitempty"`
 	// AutonameSkippedIfSet are inputs that take the place of the automatic name: if one of them is set, there is none.
 	AutonameSkippedIfSet []string `json:"autonameSkippedIfSet,omitempty"`

@@ -151,7 +151,7 @@ func (s *Server) Diff(_ context.Context, req *pulumirpc.DiffRequest) (*pulumirpc
 			resp.Replaces = append(resp.Replaces, c.property)
 		}
 	}
-	resp.DeleteBeforeReplace = len(resp.Replaces) > 0 && deleteFirst(r, news)
+	resp.DeleteBeforeReplace = len(resp.Replaces) > 0 && !s.schema.CreateFirst && deleteFirst(r, news)
 	return resp, nil
 }
 
@@ -349,6 +349,30 @@ func (s *Server) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc
 // Configure says what the Server supports.
 func (s *Server) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
 	return &pulumirpc.ConfigureResponse{SupportsPreview: true}, nil
+}
+
+// Plugin is the name of the plugin that the engine looks for: the package's own, or the one that is to be parameterized.
+func (s *Server) Plugin() string {
+	if s.schema.BasePlugin != "" {
+		return s.schema.BasePlugin
+	}
+	return s.schema.Package
+}
+
+// Parameterize makes a base plugin the provider of the package. It serves the version that it is asked for, and refuses
+// another package, and any package if it is no base plugin.
+func (s *Server) Parameterize(
+	_ context.Context, req *pulumirpc.ParameterizeRequest,
+) (*pulumirpc.ParameterizeResponse, error) {
+	if s.schema.BasePlugin == "" {
+		return nil, fmt.Errorf("parameterize: plugin %s takes no parameters (it serves its own package)", s.schema.Package)
+	}
+	value := req.GetValue()
+	if value.GetName() != s.schema.Package {
+		return nil, fmt.Errorf("parameterize: %q: this simulation of plugin %s serves package %s only (use an SDK of it)",
+			value.GetName(), s.schema.BasePlugin, s.schema.Package)
+	}
+	return &pulumirpc.ParameterizeResponse{Name: value.GetName(), Version: value.GetVersion()}, nil
 }
 
 // GetPluginInfo tells a version that no SDK finds too old: the simulation serves whichever asks.

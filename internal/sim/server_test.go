@@ -569,3 +569,42 @@ func toJSON(t *testing.T, v any) string {
 	}
 	return string(text)
 }
+
+func TestABasePluginServesItsOnePackage(t *testing.T) {
+	schema, err := sim.ParseSchema([]byte(strings.Replace(schemaJSON, `"version": "1.0.0",`, `"version": "1.0.0", "basePlugin": "bridge", "createFirst": true,`, 1)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := sim.NewServer(schema, cloud{})
+	if s.Plugin() != "bridge" || newServer(t, cloud{}).Plugin() != "toy" {
+		t.Errorf("plugins %q and %q, want bridge and toy", s.Plugin(), newServer(t, cloud{}).Plugin())
+	}
+	ask := func(s *sim.Server, name string) (*pulumirpc.ParameterizeResponse, error) {
+		return s.Parameterize(t.Context(), &pulumirpc.ParameterizeRequest{Parameters: &pulumirpc.ParameterizeRequest_Value{
+			Value: &pulumirpc.ParameterizeRequest_ParametersValue{Name: name, Version: "7.0.0"},
+		}})
+	}
+	if got, err := ask(s, "toy"); err != nil || got.GetName() != "toy" || got.GetVersion() != "7.0.0" {
+		t.Errorf("%v, %v", got, err)
+	}
+	if _, err := ask(s, "other"); err == nil || !strings.Contains(err.Error(), `"other": this simulation of plugin bridge serves package toy only`) {
+		t.Errorf("another package: %v", err)
+	}
+	if _, err := ask(newServer(t, cloud{}), "toy"); err == nil || !strings.Contains(err.Error(), "takes no parameters") {
+		t.Errorf("a package with a plugin of its own: %v", err)
+	}
+
+	// The order of a replacement is left to the program, although the program names the resource.
+	wire := func(o sim.Object) *structpb.Struct {
+		w, err := structpb.NewStruct(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return w
+	}
+	old, now := sim.Object{"cidr": "10.0.0.0/8", "name": "a"}, sim.Object{"cidr": "11.0.0.0/8", "name": "a"}
+	diff, err := s.Diff(t.Context(), &pulumirpc.DiffRequest{Urn: routeURN, Olds: wire(old), OldInputs: wire(old), News: wire(now)})
+	if err != nil || len(diff.GetReplaces()) == 0 || diff.GetDeleteBeforeReplace() {
+		t.Errorf("%v, %v: want a replacement that creates first", diff, err)
+	}
+}

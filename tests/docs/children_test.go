@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// child is what a component makes, and at which stages of a migration.
-type child struct{ kind, key, constructor, stages string }
+// child is what a component makes, and when: of a migration, at which stages.
+type child struct{ kind, key, constructor, when string }
 
 const (
 	protected = ", protected from `switch` on"
@@ -43,28 +43,58 @@ var children = map[string][]child{
 		{"snat", "<vswitch or CIDR>", "vpc.NewSnatEntry", "from `snat` on" + protected},
 		{"forward", "<key>", "vpc.NewForwardEntry", "from `snat` on" + protected},
 	},
+	"service": {
+		{"vpc", "", "huaweicloud.NewVpc", "without `vpc.id`"},
+		{"subnet", "", "huaweicloud.NewVpcSubnet", "without `subnet.id`"},
+		{"group", "", "huaweicloud.NewNetworkingSecgroup", "with `instances`"},
+		{"egress", "", "huaweicloud.NewNetworkingSecgroupRule", "with `instances`"},
+		{"ingress", "<protocol>-<port>", "huaweicloud.NewNetworkingSecgroupRule", "for each port of a member of `instances`"},
+		{"ingress-icmp", "", "huaweicloud.NewNetworkingSecgroupRule", "with a UDP group of `instances`"},
+		{"instance", "<key>", "huaweicloud.NewComputeInstance", "always"},
+		{"pool", "<group>", "huaweicloud.NewElbPool", "always"},
+		{"monitor", "<group>", "huaweicloud.NewElbMonitor", "always"},
+		{"member", "<group>.<key>", "huaweicloud.NewElbMember", "always"},
+		{"elb", "<key>", "huaweicloud.NewElbLoadbalancer", "always"},
+		{"listener", "<load balancer>.<key>", "huaweicloud.NewElbListener", "always"},
+	},
+	"privateNat": {
+		{"vpc", "<network>", "huaweicloud.NewVpc", "without its `vpc.id`"},
+		{"subnet", "<network>", "huaweicloud.NewVpcSubnet", "without its `subnet.id`"},
+		{"gateway", "", "huaweicloud.NewNatPrivateGateway", "always"},
+		{"transit", "<key>", "huaweicloud.NewNatPrivateTransitIp", "always"},
+		{"rule", "<key>", "huaweicloud.NewNatPrivateDnatRule", "always"},
+		{"snat", "<key>", "huaweicloud.NewNatPrivateSnatRule", "always"},
+	},
 }
 
-func childTable(t *testing.T, block, dir string) string {
+func childTable(t *testing.T, c component) string {
 	t.Helper()
-	made, words := calls(t, dir)
+	made, words := calls(t, c.dir)
+	if c.shared != "" {
+		more, others := calls(t, c.shared)
+		maps.Copy(made, more)
+		words = append(words, others...)
+	}
 	var rows [][]string
-	for _, c := range children[block] {
-		if !made[c.constructor] || !slices.ContainsFunc(words, func(w string) bool { return strings.Trim(w, "-") == c.kind }) {
-			t.Errorf("%s: makes no %q by %s", dir, c.kind, c.constructor)
+	for _, ch := range children[c.block] {
+		if !made[ch.constructor] || !slices.ContainsFunc(words, func(w string) bool { return strings.Trim(w, "-") == ch.kind || strings.HasPrefix(w, ch.kind+"-%") }) {
+			t.Errorf("%s: makes no %q by %s", c.dir, ch.kind, ch.constructor)
 		}
-		name := strings.TrimSuffix("<name>-"+c.kind+"-"+c.key, "-")
-		rows = append(rows, []string{"`" + name + "`", "`" + typeToken(c.constructor) + "`", c.stages})
+		name := strings.TrimSuffix("<name>-"+ch.kind+"-"+ch.key, "-")
+		rows = append(rows, []string{"`" + name + "`", "`" + typeToken(ch.constructor) + "`", ch.when})
 	}
 	for constructor := range made {
-		if !slices.ContainsFunc(children[block], func(c child) bool { return c.constructor == constructor }) {
-			t.Errorf("%s: %s is in no row of the table of children", dir, constructor)
+		if !slices.ContainsFunc(children[c.block], func(ch child) bool { return ch.constructor == constructor }) {
+			t.Errorf("%s: %s is in no row of the table of children", c.dir, constructor)
 		}
 	}
-	if block == "migration" {
+	if c.block == "migration" {
 		rows = append(rows, []string{"`<name>-stage`", "`polynat:alicloud:MigrationStage`", "all: records the stage when its work is done"})
 	}
-	return table("child | type | stages", rows)
+	if c.setup == "alicloud" {
+		return table("child | type | stages", rows)
+	}
+	return table("child | type | when", rows)
 }
 
 // calls returns the constructors of resources that a component calls, and the texts in its source, cut at hyphens that a
@@ -76,7 +106,7 @@ func calls(t *testing.T, dir string) (map[string]bool, []string) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.SelectorExpr:
-				if pkg, ok := n.X.(*ast.Ident); ok && (pkg.Name == "vpc" || pkg.Name == "ecs") && strings.HasPrefix(n.Sel.Name, "New") {
+				if pkg, ok := n.X.(*ast.Ident); ok && slices.Contains([]string{"vpc", "ecs", "huaweicloud"}, pkg.Name) && strings.HasPrefix(n.Sel.Name, "New") {
 					constructors[pkg.Name+"."+n.Sel.Name] = true
 				}
 			case *ast.BasicLit:

@@ -112,9 +112,11 @@ func walkDevFile(t *testing.T) *reference {
 			}
 		}
 	}
-	block := file.Config[stacks.Namespace+":alicloud"]
 	r := &reference{T: t, file: "Pulumi.dev.yaml", structs: parseStructs(t, "stacks"), documented: map[string]comment{}}
-	r.walk("alicloud", &block, ast.NewIdent("alicloudConfig"))
+	for _, setup := range stacks.Setups() {
+		block := file.Config[stacks.Namespace+":"+setup.Name]
+		r.walk(setup.Name, &block, ast.NewIdent(setup.Name+"Config"))
+	}
 	return r
 }
 
@@ -176,8 +178,8 @@ func (r *reference) block(path string, node *yaml.Node, name string, fields []fi
 // comment reads what the first occurrence of a key says: its type, and its default or that it is required.
 func (r *reference) comment(path string, key, value *yaml.Node, f field) comment {
 	want := typeName(f.typ, r.structs)
-	if path == "alicloud" {
-		return comment{typ: want} // the two blocks have a sentence each
+	if !strings.Contains(path, ".") {
+		return comment{typ: want} // the blocks of a setup have a sentence each
 	}
 	said := strings.Join([]string{key.HeadComment, key.LineComment, value.LineComment}, "\n")
 	m := regexp.MustCompile(`(?m)^# (text|number|true or false|list|blocks?), (?:default (.+?)|(required.*?))(?:[:;] .*)?$`).FindStringSubmatch(said)

@@ -17,7 +17,7 @@ import (
 )
 
 // documents are those that people follow step by step.
-var documents = []string{"README.md", "docs/migration-alicloud.md", "docs/safety.md", "docs/reference/alicloud.md"}
+var documents = []string{"README.md", "docs/migration-alicloud.md", "docs/safety.md", "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"}
 
 // fences of a document: the language and the text of each block of code.
 var fences = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
@@ -67,11 +67,19 @@ func TestEveryConfigurationInTheDocumentsDecodes(t *testing.T) {
 			if err := yaml.Unmarshal([]byte(block[2]), &file); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
-			node := file.Config[stacks.Namespace+":alicloud"]
-			r.walk("alicloud", &node, ast.NewIdent("alicloudConfig"))
+			blocks := 0
+			for _, setup := range stacks.Setups() {
+				if node, ok := file.Config[stacks.Namespace+":"+setup.Name]; ok {
+					blocks++
+					r.walk(setup.Name, &node, ast.NewIdent(setup.Name+"Config"))
+				}
+			}
+			if blocks == 0 {
+				t.Errorf("%s: a block of YAML without a setup:\n%s", name, block[2])
+			}
 		}
 		for _, m := range regexp.MustCompile(`--path '([^']+)'`).FindAllStringSubmatch(text, -1) {
-			if path := strings.Split(regexp.MustCompile(`\[\d+\]`).ReplaceAllString(m[1], ""), "."); !r.exists(path[1:], "alicloudConfig") {
+			if path := strings.Split(regexp.MustCompile(`\[\d+\]`).ReplaceAllString(m[1], ""), "."); !r.exists(path[1:], path[0]+"Config") {
 				t.Errorf("%s: --path '%s': there is no such key", name, m[1])
 			}
 		}
@@ -102,7 +110,7 @@ func TestTheReadmeShowsEveryStageInItsOrder(t *testing.T) {
 }
 
 func TestTheReadmeShowsTheExampleThatCompiles(t *testing.T) {
-	example := flat(read(t, "components/alicloud/migration/example_test.go"))
+	example := flat(read(t, "components/alicloud/migration/example_test.go") + read(t, "components/huaweicloud/privatenat/example_test.go"))
 	shown := 0
 	for _, block := range fences.FindAllStringSubmatch(read(t, "README.md"), -1) {
 		if block[1] == "go" {
@@ -143,18 +151,20 @@ func TestEveryRefusalThatIsExplainedExists(t *testing.T) {
 }
 
 func TestTheReferenceNamesEveryOutputAndEveryKeyOfTheReport(t *testing.T) {
-	text := read(t, "docs/reference/alicloud.md")
+	const alicloud, huaweicloud = "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"
 	found := 0
-	for _, c := range []struct{ file, key string }{
-		{"stacks/alicloud.go", `outputs\["(\w+)"\]`},
-		{"components/alicloud/migration/record.go", `exported\["(\w+)"\]`},
-		{"internal/rehearsal/rehearsal.go", "json:\"(\\w+)"},
-		{"internal/rehearsal/rehearsal.go", `errors\.New\("(.+)"\)`},
+	for _, c := range []struct{ document, file, key string }{
+		{alicloud, "stacks/alicloud.go", `outputs\["(\w+)"\]`},
+		{huaweicloud, "stacks/huaweicloud.go", `outputs\["(\w+)"\]`},
+		{alicloud, "components/alicloud/migration/record.go", `exported\["(\w+)"\]`},
+		{alicloud, "internal/rehearsal/rehearsal.go", "json:\"(\\w+)"},
+		{alicloud, "internal/rehearsal/rehearsal.go", `errors\.New\("(.+)"\)`},
 	} {
+		text := read(t, c.document)
 		for _, m := range regexp.MustCompile(c.key).FindAllStringSubmatch(read(t, c.file), -1) {
 			found++
 			if !regexp.MustCompile("[`\" ]" + regexp.QuoteMeta(m[1]) + "[`\"]").MatchString(text) {
-				t.Errorf("docs/reference/alicloud.md: does not name %q of %s", m[1], c.file)
+				t.Errorf("%s: does not name %q of %s", c.document, m[1], c.file)
 			}
 		}
 	}

@@ -21,17 +21,31 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the generated parts of the documents")
 
-// The packages of the components, by the block that configures each.
-var components = map[string]string{"network": "components/alicloud/snatinstance", "migration": "components/alicloud/migration"}
+// component is what a block of the configuration makes.
+type component struct {
+	// setup and block are keys of the configuration.
+	setup, block string
+	// dir is the component's package, shared one that it describes its Args with, if any.
+	dir, shared string
+	// result is the type that New returns.
+	result string
+}
+
+var components = []component{
+	{setup: "alicloud", block: "network", dir: "components/alicloud/snatinstance", result: "SNATInstance"},
+	{setup: "alicloud", block: "migration", dir: "components/alicloud/migration", result: "Migration"},
+	{setup: "huaweicloud", block: "service", dir: "components/huaweicloud/loadbalancer", shared: "components/huaweicloud/network", result: "LoadBalancers"},
+	{setup: "huaweicloud", block: "privateNat", dir: "components/huaweicloud/privatenat", shared: "components/huaweicloud/network", result: "PrivateNAT"},
+}
 
 func TestTheReferenceIsGenerated(t *testing.T) {
 	parts := map[string]string{"stages": stageTable()}
-	for block, dir := range components {
-		parts["keys of "+block] = keyTable(t, block, dir)
-		parts["children of "+block] = childTable(t, block, dir)
-		parts["outputs of "+block] = outputTable(t, dir)
+	for _, c := range components {
+		parts["keys of "+c.block] = keyTable(t, c)
+		parts["children of "+c.block] = childTable(t, c)
+		parts["outputs of "+c.block] = outputTable(t, c)
 	}
-	for _, name := range []string{"docs/reference/alicloud.md", "docs/migration-alicloud.md"} {
+	for _, name := range []string{"docs/reference/alicloud.md", "docs/reference/huaweicloud.md", "docs/migration-alicloud.md"} {
 		old := read(t, name)
 		text := regexp.MustCompile(`(?s)(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)`).ReplaceAllStringFunc(old, func(part string) string {
 			first, _, _ := strings.Cut(part, "\n")
@@ -69,10 +83,15 @@ func stageTable() string {
 }
 
 // keyTable lists the keys of a block. Types and defaults are what Pulumi.dev.yaml says, meanings the comments of the Args.
-func keyTable(t *testing.T, block, dir string) string {
+func keyTable(t *testing.T, c component) string {
 	t.Helper()
-	config, args, said := parseStructs(t, "stacks"), parseStructs(t, dir), walkDevFile(t).documented
-	at := slices.IndexFunc(config["alicloudConfig"], func(f field) bool { return f.key == block })
+	config, args, said := parseStructs(t, "stacks"), parseStructs(t, c.dir), walkDevFile(t).documented
+	if c.shared != "" {
+		for name, fields := range parseStructs(t, c.shared) {
+			args[filepath.Base(c.shared)+"."+name], args[name] = fields, append(args[name], fields...)
+		}
+	}
+	at := slices.IndexFunc(config[c.setup+"Config"], func(f field) bool { return f.key == c.block })
 	var rows [][]string
 	var walk func(path string, typ ast.Expr, name string)
 	walk = func(path string, typ ast.Expr, name string) {
@@ -104,10 +123,10 @@ func keyTable(t *testing.T, block, dir string) string {
 			}
 		}
 		for _, unused := range keys {
-			t.Errorf("%s: has no field for the key %s%s", dir, path, unused.key)
+			t.Errorf("%s: has no field for the key %s%s", c.dir, path, unused.key)
 		}
 	}
-	walk(block+".", config["alicloudConfig"][at].typ, "Args")
+	walk(c.block+".", config[c.setup+"Config"][at].typ, "Args")
 	return table("key | type | default | meaning", rows)
 }
 
@@ -137,11 +156,10 @@ func meaning(f field, key string, config map[string][]field) string {
 	return text
 }
 
-func outputTable(t *testing.T, dir string) string {
+func outputTable(t *testing.T, c component) string {
 	t.Helper()
 	var rows [][]string
-	structs := parseStructs(t, dir)
-	for _, f := range slices.Concat(structs["Migration"], structs["SNATInstance"]) {
+	for _, f := range parseStructs(t, c.dir)[c.result] {
 		if f.key != "" {
 			rows = append(rows, []string{"`" + f.key + "`", "`" + f.name + "`", meaning(f, f.key, nil)})
 		}
@@ -152,5 +170,8 @@ func outputTable(t *testing.T, dir string) string {
 // typeToken is the type of the resource that a constructor such as vpc.NewSwitch makes.
 func typeToken(constructor string) string {
 	pkg, name, _ := strings.Cut(constructor, ".New")
+	if pkg == "huaweicloud" { // one package, without modules
+		return fmt.Sprintf("huaweicloud:index/%s:%s", strings.ToLower(name[:1])+name[1:], name)
+	}
 	return fmt.Sprintf("alicloud:%s/%s:%s", pkg, strings.ToLower(name[:1])+name[1:], name)
 }

@@ -119,7 +119,7 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	if !args.Custom {
 		return "", outputs, nil
 	}
-	for _, name := range []string{"routeTableId", "ipAddress", "snatTableIds", "forwardTableIds"} {
+	for _, name := range []string{"routeTableId", "ipAddress", "snatTableIds", "forwardTableIds", "ipv4PortId", "ipv4SubnetId", "accessIpV4", "ipv4Address"} {
 		if _, ok := outputs[resource.PropertyKey(name)]; !ok && !m.options.DryRun {
 			outputs[resource.PropertyKey(name)] = resource.NewProperty(args.Name + "." + name)
 		}

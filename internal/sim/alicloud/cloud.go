@@ -183,7 +183,7 @@ func (c *Cloud) task(key, code string, begin func() error, finish func()) error 
 	c.turn.Lock()
 	if key != "" && c.busy[key] {
 		c.turn.Unlock()
-		return &Error{Code: code, Message: key + ": another task is under way (try again when it is done)", task: key}
+		return &Error{Code: code, Message: key + ": another task is under way (try again when it is done)", Task: key}
 	}
 	if err := c.step(begin); err != nil {
 		c.turn.Unlock()

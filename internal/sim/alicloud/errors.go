@@ -1,22 +1,10 @@
 package alicloud
 
-import (
-	"errors"
-	"fmt"
-	"slices"
-)
+import "polynat/internal/sim"
 
-// Error is an answer of the API that refuses a call. Nothing has changed.
-type Error struct {
-	// Code is the machine-readable part, one of the Code constants.
-	Code string
-	// Message says which object, which rule, and the way out.
-	Message string
-
-	task string // what the caller has to wait for before it tries again
-}
-
-func (e *Error) Error() string { return e.Code + ": " + e.Message }
+// Error is an answer of the API that refuses a call. Its code is one of the
+// Code constants.
+type Error = sim.Refusal
 
 // Codes that the API documents or that the Terraform provider v1.217.2 reacts
 // to.
@@ -57,14 +45,9 @@ const (
 
 // IsCode reports whether err, or an error that it wraps, is an [Error] with
 // one of the codes.
-func IsCode(err error, codes ...string) bool {
-	var e *Error
-	return errors.As(err, &e) && slices.Contains(codes, e.Code)
-}
+func IsCode(err error, codes ...string) bool { return sim.IsCode(err, codes...) }
 
-func fail(code, format string, args ...any) error {
-	return &Error{Code: code, Message: fmt.Sprintf(format, args...)}
-}
+func fail(code, format string, args ...any) error { return sim.Refuse(code, format, args...) }
 
 func notFound(kind, id string) error {
 	return fail(CodeNotFound, "%s: %q: does not exist", kind, id)

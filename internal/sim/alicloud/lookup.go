@@ -85,7 +85,7 @@ func (c *Cloud) Invoke(_ context.Context, token string, args sim.Object) (sim.Ob
 func (l lookup) filter(elements []sim.Object, args sim.Object) ([]sim.Object, error) {
 	for _, arg := range slices.Sorted(maps.Keys(args)) {
 		want := args[arg]
-		if slices.Contains(unheeded, arg) || isZero(want) {
+		if slices.Contains(unheeded, arg) || sim.IsZero(want) {
 			continue
 		}
 		keep := func(e sim.Object) bool { return matches(e[l.filters[arg]], want) }

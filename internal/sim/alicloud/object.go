@@ -7,38 +7,13 @@ import (
 	"polynat/internal/sim"
 )
 
-// What follows reads property bags. The Server has checked them, so a value
-// of the wrong type is as good as absent.
-
-func text(o sim.Object, names ...string) string {
-	for _, name := range names {
-		if s, ok := o[name].(string); ok && s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-func truth(o sim.Object, name string) bool {
-	b, _ := o[name].(bool)
-	return b
-}
-
-func number(o sim.Object, name string) int {
-	n, _ := o[name].(float64)
-	return int(n)
-}
-
-func texts(o sim.Object, name string) []string {
-	l, _ := o[name].([]any)
-	var out []string
-	for _, v := range l {
-		if s, ok := v.(string); ok {
-			out = append(out, s)
-		}
-	}
-	return out
-}
+// Property bags are read alike in every simulated cloud.
+var (
+	text   = sim.Text
+	truth  = sim.Truth
+	number = sim.Number
+	texts  = sim.Texts
+)
 
 // prefix reads a CIDR block, with or without host bits; the zero prefix if
 // the property is absent.
@@ -54,14 +29,7 @@ func prefix(o sim.Object, name string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// values turns a list into one of a property bag.
-func values[T any](l []T) []any {
-	out := make([]any, len(l))
-	for i, v := range l {
-		out[i] = v
-	}
-	return out
-}
+func values[T any](l []T) []any { return sim.Values(l) }
 
 // split reads a comma separated list of addresses.
 func split(s string) []string {

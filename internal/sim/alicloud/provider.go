@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 
 	"polynat/internal/sim"
 )
@@ -73,26 +72,8 @@ func (c *Cloud) Read(_ context.Context, typ, id string) (inputs, outputs sim.Obj
 		return nil, nil, false, nil
 	}
 	declared, known := c.state.Declared[declaredKey(typ, id)]
-	inputs = sim.Object{}
-	for name, p := range Schema().Resources[typ].Inputs {
-		given, isGiven := declared[name]
-		now, isShown := outputs[name]
-		switch {
-		case known && !isGiven:
-		case isShown && (known || !isZero(now)):
-			inputs[name] = now
-		case known:
-			inputs[name] = given
-		case p.Default != nil:
-			inputs[name] = p.Default
-		}
-	}
+	inputs = Schema().Resources[typ].Declared(declared, known, outputs)
 	return inputs, outputs, true, nil
-}
-
-func isZero(v any) bool {
-	rv := reflect.ValueOf(v)
-	return !rv.IsValid() || rv.IsZero() || (rv.Kind() == reflect.Slice || rv.Kind() == reflect.Map) && rv.Len() == 0
 }
 
 // Update implements sim.Cloud.
@@ -173,12 +154,12 @@ func (c *Cloud) retry(ctx context.Context, call func() error) error {
 		}
 		err := call()
 		var e *Error
-		if !errors.As(err, &e) || e.task == "" {
+		if !errors.As(err, &e) || e.Task == "" {
 			return err
 		}
 		c.turn.Lock()
 		c.conflicts++
 		c.turn.Unlock()
-		c.awaitIdle(e.task)
+		c.awaitIdle(e.Task)
 	}
 }

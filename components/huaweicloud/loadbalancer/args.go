@@ -1,0 +1,231 @@
+package loadbalancer
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"polynat/components/huaweicloud/network"
+	"polynat/internal/problem"
+	"polynat/sdks/huaweicloud"
+)
+
+// Args describe the service side. All fields are plain values: they decide which resources exist.
+type Args struct {
+	// VPC of the service. Required.
+	VPC network.VPC
+	// Subnet of the load balancers and of everything behind them. Required.
+	Subnet network.Subnet
+	// LoadBalancers by a key that becomes part of their names. Required.
+	LoadBalancers map[string]LoadBalancer
+	// Groups of backend servers by key: what listeners forward to. Required.
+	Groups map[string]Group
+	// Instances by key: ECS instances for groups to use.
+	Instances map[string]Instance
+	// Tags for everything that takes them.
+	Tags map[string]string
+	// Provider of the service side. Required.
+	Provider *huaweicloud.Provider
+}
+
+// LoadBalancer is a dedicated load balancer with a private IPv4 address.
+type LoadBalancer struct {
+	// Name in the cloud.
+	Name string
+	// Zones that it runs in. Required.
+	Zones []string
+	// Address within the subnet.
+	Address string
+	// L7FlavorID is the flavor of an application load balancer; without it the site chooses, an elastic one where it can.
+	L7FlavorID string
+	// Listeners by key. Required.
+	Listeners map[string]Listener
+}
+
+// Listener accepts connections from any address, in the protocol of its group.
+type Listener struct {
+	// Port that it listens on, 1 to 65535. Required.
+	Port int
+	// Group is the key of the group that it forwards to. Required.
+	Group string
+}
+
+// Group is a backend server group with its health check.
+type Group struct {
+	// Name in the cloud.
+	Name string
+	// Protocol between client, load balancer and members: HTTP, TCP or UDP.
+	Protocol string
+	// Method is how a member is chosen: ROUND_ROBIN, LEAST_CONNECTIONS or SOURCE_IP.
+	Method string
+	// HealthPath is the path that the health check of an HTTP group asks for.
+	HealthPath string
+	// Members by key. Required.
+	Members map[string]Member
+}
+
+// Member is a server of a group.
+type Member struct {
+	// Instance is the key of one of Instances.
+	Instance string
+	// Address within the subnet, of a server that exists, instead of Instance.
+	Address string
+	// Port that the server listens on, 1 to 65535. Required.
+	Port int
+	// Weight of its share, 0 to 100.
+	Weight *int
+}
+
+// Instance is an ECS instance.
+type Instance struct {
+	// Name in the cloud.
+	Name string
+	// Zone such as cn-north-4a. Required.
+	Zone string
+	// FlavorID such as s6.small.1. Required.
+	FlavorID string
+	// ImageID of a Linux image with systemd and Python 3. Required.
+	ImageID string
+	// Page is HTML that it serves on the ports of its members; without it nothing is installed.
+	Page string
+}
+
+// What a group takes, first the default.
+var (
+	protocols = []string{"HTTP", "TCP", "UDP"}
+	methods   = []string{"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP"}
+)
+
+// Speaks is the protocol of the listeners that forward to the group.
+func (g Group) Speaks() string { return strings.ToUpper(or(g.Protocol, protocols[0])) }
+
+func (a *Args) network() network.Network { return network.Network{VPC: a.VPC, Subnet: a.Subnet} }
+
+// Validate returns every problem at once, or nil. The field paths are those of the stack configuration.
+func (a *Args) Validate() error {
+	l := a.network().Problems("", true)
+	if len(a.LoadBalancers) == 0 {
+		l.Missing("loadBalancers", "name at least one load balancer")
+	}
+	for _, k := range slices.Sorted(maps.Keys(a.LoadBalancers)) {
+		a.loadBalancer(&l, k)
+	}
+	for _, k := range slices.Sorted(maps.Keys(a.Groups)) {
+		a.group(&l, k)
+	}
+	for _, k := range slices.Sorted(maps.Keys(a.Instances)) {
+		i, field := a.Instances[k], "instances."+k
+		network.Key(&l, field, k)
+		network.Name(&l, field+".name", i.Name)
+		for _, f := range []struct{ name, value string }{{"zone", i.Zone}, {"flavorId", i.FlavorID}, {"imageId", i.ImageID}} {
+			if f.value == "" {
+				l.Missing(field+"."+f.name, "choose one that the region offers")
+			}
+		}
+		if len(i.Page) > maxPage {
+			l.Number(field+".page", len(i.Page), "is more than "+strconv.Itoa(maxPage)+" bytes, which user data does not hold", "shorten it")
+		}
+	}
+	return l.Err()
+}
+
+func (a *Args) loadBalancer(l *problem.List, key string) {
+	b, field := a.LoadBalancers[key], "loadBalancers."+key
+	network.Key(l, field, key)
+	network.Name(l, field+".name", b.Name)
+	a.network().Address(l, field+".address", b.Address)
+	if len(b.Zones) == 0 {
+		l.Missing(field+".zones", "name the zones of the region that it runs in")
+	}
+	for i, z := range b.Zones {
+		if z == "" || slices.Contains(b.Zones[:i], z) {
+			l.Add(field+".zones", z, "is empty or there twice", "name each zone once")
+		}
+	}
+	if len(b.Listeners) == 0 {
+		l.Missing(field+".listeners", "name at least one listener")
+	}
+	type socket struct {
+		udp  bool
+		port int
+	}
+	taken := map[socket]string{}
+	for _, k := range slices.Sorted(maps.Keys(b.Listeners)) {
+		listener, field := b.Listeners[k], field+".listeners."+k
+		network.Key(l, field, k)
+		port(l, field+".port", listener.Port)
+		group, ok := a.Groups[listener.Group]
+		if !ok {
+			l.Add(field+".group", listener.Group, "is not one of groups", "use one of "+list(a.Groups))
+			continue
+		}
+		s := socket{group.Speaks() == "UDP", listener.Port}
+		if other, ok := taken[s]; ok {
+			l.Number(field+".port", listener.Port, "is that of listener "+other, "choose another port")
+		}
+		taken[s] = k
+	}
+}
+
+func (a *Args) group(l *problem.List, key string) {
+	g, field := a.Groups[key], "groups."+key
+	network.Key(l, field, key)
+	network.Name(l, field+".name", g.Name)
+	if !slices.Contains(protocols, g.Speaks()) {
+		l.Add(field+".protocol", g.Protocol, "must be HTTP, TCP or UDP", "leave it out for HTTP")
+	}
+	if g.Method != "" && !slices.Contains(methods, g.Method) {
+		l.Add(field+".method", g.Method, "must be "+strings.Join(methods, ", "), "leave it out for "+methods[0])
+	}
+	if g.HealthPath != "" && (g.Speaks() != "HTTP" || !strings.HasPrefix(g.HealthPath, "/")) {
+		l.Add(field+".healthPath", g.HealthPath, "must begin with / and is for HTTP groups only", "leave it out for /")
+	}
+	if len(g.Members) == 0 {
+		l.Missing(field+".members", "name at least one server")
+	}
+	taken := map[string]string{}
+	for _, k := range slices.Sorted(maps.Keys(g.Members)) {
+		m, field := g.Members[k], field+".members."+k
+		network.Key(l, field, k)
+		port(l, field+".port", m.Port)
+		if m.Weight != nil && (*m.Weight < 0 || *m.Weight > 100) {
+			l.Number(field+".weight", *m.Weight, "must be 0 to 100", "leave it out for the same share for all")
+		}
+		switch _, known := a.Instances[m.Instance]; {
+		case m.Instance == "" && m.Address == "":
+			l.Missing(field+".instance", "name one of instances, or give an address")
+		case m.Instance != "" && m.Address != "":
+			l.Add(field+".address", m.Address, "contradicts instance", "leave one of the two out")
+		case m.Instance != "" && !known:
+			l.Add(field+".instance", m.Instance, "is not one of instances", "use one of "+list(a.Instances))
+		default:
+			a.network().Address(l, field+".address", m.Address)
+		}
+		server := m.Instance + m.Address + ":" + strconv.Itoa(m.Port)
+		if other, ok := taken[server]; ok {
+			l.Add(field, server, "is member "+other+" already", "leave one of the two out")
+		}
+		taken[server] = k
+	}
+}
+
+func port(l *problem.List, field string, value int) {
+	if value < 1 || value > 65535 {
+		l.Number(field, value, "must be 1 to 65535", "give the port")
+	}
+}
+
+func list[V any](m map[string]V) string {
+	if len(m) == 0 {
+		return "those that you add there"
+	}
+	return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+}
+
+func or(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}

@@ -1,0 +1,246 @@
+package loadbalancer
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/huaweicloud/network"
+	"polynat/sdks/huaweicloud"
+)
+
+func (b *builder) network() (err error) {
+	b.net, err = b.args.network().Make(b.ctx, b.name, "", b.args.Tags, b.childOpts()...)
+	if err == nil {
+		b.component.VPCID, b.component.SubnetID = b.net.VPCID, b.net.SubnetID
+	}
+	return err
+}
+
+// socket is what members of instances listen on.
+type socket struct {
+	udp  bool
+	port int
+}
+
+// sockets are those that a load balancer has to reach, of one instance or, with an empty key, of all.
+func (b *builder) sockets(instance string) []socket {
+	found := map[socket]bool{}
+	for _, g := range b.args.Groups {
+		for _, m := range g.Members {
+			if m.Instance != "" && (instance == "" || m.Instance == instance) {
+				found[socket{g.Speaks() == "UDP", m.Port}] = true
+			}
+		}
+	}
+	return slices.SortedFunc(maps.Keys(found), func(a, b socket) int {
+		if a.udp != b.udp && a.udp {
+			return 1
+		} else if a.udp != b.udp {
+			return -1
+		}
+		return a.port - b.port
+	})
+}
+
+// securityGroup lets in the load balancers, which reach and probe members from addresses of their subnet, and nothing else.
+func (b *builder) securityGroup() (err error) {
+	if len(b.args.Instances) == 0 {
+		return nil
+	}
+	b.secure, err = huaweicloud.NewNetworkingSecgroup(b.ctx, b.childName("group"), &huaweicloud.NetworkingSecgroupArgs{
+		Name:        pulumi.String(b.name),
+		Description: pulumi.String("backends: load balancers in, everything out"),
+		// The default rules let every member of the group in.
+		DeleteDefaultRules: pulumi.Bool(true),
+		Tags:               network.Tags(b.args.Tags),
+	}, b.childOpts()...)
+	if err != nil {
+		return err
+	}
+	if err := b.rule("egress", "egress", "", "", "0.0.0.0/0"); err != nil {
+		return err
+	}
+	ping := false
+	for _, s := range b.sockets("") {
+		protocol := "tcp"
+		if s.udp {
+			protocol, ping = "udp", true
+		}
+		if err := b.rule(fmt.Sprintf("ingress-%s-%d", protocol, s.port), "ingress", protocol, fmt.Sprint(s.port), b.args.Subnet.CIDR); err != nil {
+			return err
+		}
+	}
+	if ping { // the health check of a UDP group begins with one
+		return b.rule("ingress-icmp", "ingress", "icmp", "", b.args.Subnet.CIDR)
+	}
+	return nil
+}
+
+func (b *builder) rule(suffix, direction, protocol, ports, prefix string) error {
+	args := &huaweicloud.NetworkingSecgroupRuleArgs{
+		SecurityGroupId: b.secure.ID(), Direction: pulumi.String(direction), Ethertype: pulumi.String("IPv4"), RemoteIpPrefix: pulumi.String(prefix),
+	}
+	if protocol != "" {
+		args.Protocol = pulumi.String(protocol)
+	}
+	if ports != "" {
+		args.Ports = pulumi.String(ports)
+	}
+	admits, err := huaweicloud.NewNetworkingSecgroupRule(b.ctx, b.childName(suffix), args, b.childOpts()...)
+	b.admits = append(b.admits, admits)
+	return err
+}
+
+func (b *builder) allInstances() error {
+	for _, k := range slices.Sorted(maps.Keys(b.args.Instances)) {
+		i, name := b.args.Instances[k], b.childName("instance-"+k)
+		args := &huaweicloud.ComputeInstanceArgs{
+			Name:             pulumi.String(or(i.Name, name)),
+			AvailabilityZone: pulumi.String(i.Zone),
+			FlavorId:         pulumi.String(i.FlavorID),
+			ImageId:          pulumi.String(i.ImageID),
+			SecurityGroupIds: pulumi.StringArray{b.secure.ID()},
+			Networks:         huaweicloud.ComputeInstanceNetworkArray{&huaweicloud.ComputeInstanceNetworkArgs{Uuid: b.net.SubnetID}},
+			Tags:             network.Tags(b.args.Tags),
+		}
+		var ports []int
+		for _, s := range b.sockets(k) {
+			if !s.udp {
+				ports = append(ports, s.port)
+			}
+		}
+		if i.Page != "" && len(ports) > 0 {
+			args.UserData = pulumi.String(userData(i.Page, ports))
+		}
+		instance, err := huaweicloud.NewComputeInstance(b.ctx, name, args, b.childOpts()...)
+		if err != nil {
+			return err
+		}
+		b.component.instances[k] = instance
+	}
+	return nil
+}
+
+func (b *builder) allGroups() error {
+	for _, k := range slices.Sorted(maps.Keys(b.args.Groups)) {
+		g, name := b.args.Groups[k], b.childName("pool-"+k)
+		pool, err := huaweicloud.NewElbPool(b.ctx, name, &huaweicloud.ElbPoolArgs{
+			Name: pulumi.String(or(g.Name, name)), Protocol: pulumi.String(g.Speaks()), LbMethod: pulumi.String(or(g.Method, methods[0])),
+			// Of a VPC, and of no load balancer yet.
+			Type: pulumi.String("instance"), VpcId: b.net.VPCID,
+		}, b.childOpts()...)
+		if err != nil {
+			return err
+		}
+		made := &group{ElbPool: pool}
+		b.groups[k] = made
+		if err := b.monitor(k, g, made); err != nil {
+			return err
+		}
+		for _, m := range slices.Sorted(maps.Keys(g.Members)) {
+			if err := b.member(k, m, g.Members[m], made); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// monitor is the health check: every 5 s, with 3 s to answer, out after 3 failures, the values of the vendor's console.
+func (b *builder) monitor(key string, g Group, made *group) error {
+	args := &huaweicloud.ElbMonitorArgs{
+		PoolId: made.ID(), Protocol: pulumi.String(g.Speaks()),
+		Interval: pulumi.Float64(5), Timeout: pulumi.Float64(3), MaxRetries: pulumi.Float64(3),
+	}
+	switch g.Speaks() {
+	case "HTTP":
+		// The provider refuses an HTTP check without a path, whatever its documentation says of a default.
+		args.UrlPath = pulumi.String(or(g.HealthPath, "/"))
+	case "UDP":
+		args.Protocol = pulumi.String("UDP_CONNECT")
+	}
+	monitor, err := huaweicloud.NewElbMonitor(b.ctx, b.childName("monitor-"+key), args, b.childOpts()...)
+	made.ready = append(made.ready, monitor)
+	return err
+}
+
+func (b *builder) member(groupKey, key string, m Member, made *group) error {
+	args := &huaweicloud.ElbMemberArgs{
+		Name: pulumi.String(key), PoolId: made.ID(), ProtocolPort: pulumi.Float64(float64(m.Port)), SubnetId: b.net.IPv4SubnetID,
+		Address: pulumi.String(m.Address),
+	}
+	if m.Instance != "" {
+		args.Address = b.component.instances[m.Instance].AccessIpV4
+	}
+	if m.Weight != nil {
+		args.Weight = pulumi.Float64(float64(*m.Weight))
+	}
+	// A group holds an address and port once, so its successor cannot come first.
+	member, err := huaweicloud.NewElbMember(b.ctx, b.childName("member-"+groupKey+"."+key), args, b.childOpts(pulumi.DeleteBeforeReplace(true))...)
+	made.ready = append(made.ready, member)
+	return err
+}
+
+func (b *builder) allLoadBalancers() error {
+	for _, k := range slices.Sorted(maps.Keys(b.args.LoadBalancers)) {
+		lb, name := b.args.LoadBalancers[k], b.childName("elb-"+k)
+		args := &huaweicloud.ElbLoadbalancerArgs{
+			Name:              pulumi.String(or(lb.Name, name)),
+			AvailabilityZones: pulumi.ToStringArray(slices.Sorted(slices.Values(lb.Zones))),
+			VpcId:             b.net.VPCID,
+			Ipv4SubnetId:      b.net.IPv4SubnetID,
+			// Where it reaches its members from: what their security group lets in.
+			BackendSubnets: pulumi.StringArray{b.net.SubnetID},
+			Tags:           network.Tags(b.args.Tags),
+		}
+		if lb.Address != "" {
+			args.Ipv4Address = pulumi.String(lb.Address)
+		}
+		if lb.L7FlavorID != "" {
+			args.L7FlavorId = pulumi.String(lb.L7FlavorID)
+		}
+		// The API would move it to another subnet, but not out of one that is deleted before its successor is made.
+		made, err := huaweicloud.NewElbLoadbalancer(b.ctx, name, args, b.childOpts(pulumi.ReplaceOnChanges([]string{"ipv4SubnetId"}))...)
+		if err != nil {
+			return err
+		}
+		b.component.balancers[k] = &balancer{ElbLoadbalancer: made}
+		if err := b.listeners(k, lb); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) listeners(key string, lb LoadBalancer) error {
+	made := b.component.balancers[key]
+	// A member answers when its security group admits the load balancer.
+	made.ready = append(made.ready, b.admits...)
+	used := map[string]bool{}
+	for _, k := range slices.Sorted(maps.Keys(lb.Listeners)) {
+		listener := lb.Listeners[k]
+		g := b.groups[listener.Group]
+		name := b.childName("listener-" + key + "." + k)
+		args := &huaweicloud.ElbListenerArgs{
+			Name: pulumi.String(name), LoadbalancerId: made.ID(), Protocol: pulumi.String(b.args.Groups[listener.Group].Speaks()),
+			ProtocolPort: pulumi.Float64(float64(listener.Port)), DefaultPoolId: g.ID(),
+		}
+		if b.args.Groups[listener.Group].Speaks() == "HTTP" {
+			// Left out, the provider says no to what the API does by default.
+			args.EnableMemberRetry = pulumi.Bool(true)
+		}
+		// A load balancer has one listener on a port, so its successor cannot come first.
+		l, err := huaweicloud.NewElbListener(b.ctx, name, args, b.childOpts(pulumi.DeleteBeforeReplace(true))...)
+		if err != nil {
+			return err
+		}
+		made.ready = append(made.ready, l)
+		if !used[listener.Group] {
+			made.ready, used[listener.Group] = append(made.ready, g.ready...), true
+		}
+	}
+	return nil
+}

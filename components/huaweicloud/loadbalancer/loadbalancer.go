@@ -1,0 +1,110 @@
+package loadbalancer
+
+import (
+	"errors"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/huaweicloud/network"
+	"polynat/sdks/huaweicloud"
+)
+
+// TypeToken is the type of the component.
+const TypeToken = "polynat:huaweicloud:LoadBalancer"
+
+// LoadBalancers is the service side: load balancers in a VPC, and what is behind them.
+type LoadBalancers struct {
+	pulumi.ResourceState
+
+	// VPCID is the id of the VPC.
+	VPCID pulumi.StringOutput `pulumi:"vpcId"`
+	// SubnetID is the id of the subnet, of its network.
+	SubnetID pulumi.StringOutput `pulumi:"subnetId"`
+	// Addresses are the private addresses of the load balancers, by key.
+	Addresses pulumi.StringMapOutput `pulumi:"addresses"`
+	// PortIDs are the ids of the load balancers' IPv4 ports, by key: what a DNAT rule leads to.
+	PortIDs pulumi.StringMapOutput `pulumi:"portIds"`
+	// InstancePortIDs are the ids of the instances' ports, by key.
+	InstancePortIDs pulumi.StringMapOutput `pulumi:"instancePortIds"`
+
+	balancers map[string]*balancer
+	instances map[string]*huaweicloud.ComputeInstance
+}
+
+type balancer struct {
+	*huaweicloud.ElbLoadbalancer
+	ready []pulumi.Resource
+}
+
+// PortID is the id of the IPv4 port of the load balancer of that key.
+func (s *LoadBalancers) PortID(key string) pulumi.StringOutput { return s.balancers[key].Ipv4PortId }
+
+// Ready are the resources that the load balancer of that key answers with: its listeners, and the members and health checks
+// of their groups.
+func (s *LoadBalancers) Ready(key string) []pulumi.Resource { return s.balancers[key].ready }
+
+// InstancePortID is the id of the port of the instance of that key.
+func (s *LoadBalancers) InstancePortID(key string) pulumi.StringOutput {
+	return portOf(s.instances[key])
+}
+
+// Instance is the instance of that key.
+func (s *LoadBalancers) Instance(key string) pulumi.Resource { return s.instances[key] }
+
+// New makes the service side, or returns the problems of the Args.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*LoadBalancers, error) {
+	if err := args.Validate(); err != nil {
+		return nil, err
+	}
+	if args.Provider == nil {
+		return nil, errors.New("provider: is missing (make one with huaweicloud.NewProvider and a region)")
+	}
+	s := &LoadBalancers{balancers: map[string]*balancer{}, instances: map[string]*huaweicloud.ComputeInstance{}}
+	if err := ctx.RegisterComponentResource(TypeToken, name, s, opts...); err != nil {
+		return nil, err
+	}
+	b := &builder{ctx: ctx, name: name, args: args, component: s, groups: map[string]*group{}}
+	for _, step := range []func() error{b.network, b.securityGroup, b.allInstances, b.allGroups, b.allLoadBalancers} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	addresses, ports, instances := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
+	for k, lb := range s.balancers {
+		addresses[k], ports[k] = lb.Ipv4Address, lb.Ipv4PortId
+	}
+	for k, i := range s.instances {
+		instances[k] = portOf(i)
+	}
+	s.Addresses, s.PortIDs, s.InstancePortIDs = addresses.ToStringMapOutput(), ports.ToStringMapOutput(), instances.ToStringMapOutput()
+	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{
+		"vpcId": s.VPCID, "subnetId": s.SubnetID, "addresses": s.Addresses, "portIds": s.PortIDs, "instancePortIds": s.InstancePortIDs,
+	})
+}
+
+func portOf(i *huaweicloud.ComputeInstance) pulumi.StringOutput {
+	return i.Networks.Index(pulumi.Int(0)).Port().Elem()
+}
+
+type builder struct {
+	ctx       *pulumi.Context
+	name      string
+	args      *Args
+	component *LoadBalancers
+
+	net    *network.Made
+	secure *huaweicloud.NetworkingSecgroup
+	admits []pulumi.Resource // its rules
+	groups map[string]*group
+}
+
+type group struct {
+	*huaweicloud.ElbPool
+	ready []pulumi.Resource
+}
+
+func (b *builder) childName(suffix string) string { return b.name + "-" + suffix }
+
+func (b *builder) childOpts(extra ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	return append([]pulumi.ResourceOption{pulumi.Parent(b.component), pulumi.Provider(b.args.Provider)}, extra...)
+}

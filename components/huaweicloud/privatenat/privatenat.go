@@ -1,0 +1,212 @@
+package privatenat
+
+import (
+	"errors"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/huaweicloud/network"
+	"polynat/sdks/huaweicloud"
+)
+
+// TypeToken is the type of the component.
+const TypeToken = "polynat:huaweicloud:PrivateNAT"
+
+// PrivateNAT is a private NAT gateway with its transit IPs and rules.
+type PrivateNAT struct {
+	pulumi.ResourceState
+
+	// GatewayID is the id of the private NAT gateway.
+	GatewayID pulumi.StringOutput `pulumi:"gatewayId"`
+	// Addresses are those of the transit IPs, by key.
+	Addresses pulumi.StringMapOutput `pulumi:"addresses"`
+	// URLs are where the applications reach the targets, by the keys of the rules.
+	URLs pulumi.StringMapOutput `pulumi:"urls"`
+	// Checks are commands, to run in the network of the applications, that succeed when the target answers, by the keys of the
+	// rules.
+	Checks pulumi.StringMapOutput `pulumi:"checks"`
+	// Subnets are the ids of the applications' subnets, by the keys of the networks.
+	Subnets pulumi.StringMapOutput `pulumi:"subnets"`
+}
+
+// New makes the gateway, or returns the problems of the Args.
+func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*PrivateNAT, error) {
+	if err := args.Validate(); err != nil {
+		return nil, err
+	}
+	if args.Provider == nil {
+		return nil, errors.New("provider: is missing (make one with huaweicloud.NewProvider and a region)")
+	}
+	n := &PrivateNAT{}
+	if err := ctx.RegisterComponentResource(TypeToken, name, n, opts...); err != nil {
+		return nil, err
+	}
+	b := &builder{ctx: ctx, name: name, args: args, component: n, networks: map[string]*network.Made{}, transits: map[string]*huaweicloud.NatPrivateTransitIp{}}
+	for _, step := range []func() error{b.allNetworks, b.privateGateway, b.transitIPs, b.rules, b.snatRules} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	b.outputs()
+	return n, ctx.RegisterResourceOutputs(n, pulumi.Map{
+		"gatewayId": n.GatewayID, "addresses": n.Addresses, "urls": n.URLs, "checks": n.Checks, "subnets": n.Subnets,
+	})
+}
+
+type builder struct {
+	ctx       *pulumi.Context
+	name      string
+	args      *Args
+	component *PrivateNAT
+
+	gateway  *huaweicloud.NatPrivateGateway
+	networks map[string]*network.Made
+	transits map[string]*huaweicloud.NatPrivateTransitIp
+}
+
+func (b *builder) childName(suffix string) string { return b.name + "-" + suffix }
+
+// serviceOpts are for what is on the side of the services, consumerOpts for what is on that of the applications.
+func (b *builder) serviceOpts(extra ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	return append([]pulumi.ResourceOption{pulumi.Parent(b.component), pulumi.Provider(b.args.Provider)}, extra...)
+}
+
+func (b *builder) consumerOpts(extra ...pulumi.ResourceOption) []pulumi.ResourceOption {
+	provider := b.args.ConsumerProvider
+	if provider == nil {
+		provider = b.args.Provider
+	}
+	return append([]pulumi.ResourceOption{pulumi.Parent(b.component), pulumi.Provider(provider)}, extra...)
+}
+
+func (b *builder) allNetworks() error {
+	for _, k := range sorted(b.args.Networks) {
+		made, err := b.args.Networks[k].Make(b.ctx, b.name, "-"+k, b.args.Tags, b.consumerOpts()...)
+		if err != nil {
+			return err
+		}
+		b.networks[k] = made
+	}
+	return nil
+}
+
+func (b *builder) privateGateway() (err error) {
+	name := b.args.Gateway.Name
+	if name == "" {
+		name = b.name
+	}
+	b.gateway, err = huaweicloud.NewNatPrivateGateway(b.ctx, b.childName("gateway"), &huaweicloud.NatPrivateGatewayArgs{
+		Name: pulumi.String(name), Spec: pulumi.String(b.args.Gateway.spec()), SubnetId: b.args.Gateway.SubnetID, Tags: network.Tags(b.args.Tags),
+	}, b.serviceOpts()...)
+	return err
+}
+
+func (b *builder) transitIPs() error {
+	for _, k := range sorted(b.args.TransitIPs) {
+		t := b.args.TransitIPs[k]
+		args := &huaweicloud.NatPrivateTransitIpArgs{SubnetId: b.networks[t.Network].SubnetID, Tags: network.Tags(b.args.Tags)}
+		if t.Address != "" {
+			args.IpAddress = pulumi.String(t.Address)
+		}
+		transit, err := huaweicloud.NewNatPrivateTransitIp(b.ctx, b.childName("transit-"+k), args, b.consumerOpts()...)
+		if err != nil {
+			return err
+		}
+		b.transits[k] = transit
+	}
+	return nil
+}
+
+func (b *builder) rules() error {
+	for _, k := range sorted(b.args.Rules) {
+		r := b.args.Rules[k]
+		target := b.args.Targets[r.Target]
+		args := &huaweicloud.NatPrivateDnatRuleArgs{
+			GatewayId: b.gateway.ID(), TransitIpId: b.transits[r.TransitIP].ID(), Protocol: pulumi.String(r.protocol()),
+		}
+		if r.protocol() != anything { // a port left out is all ports
+			args.TransitServicePort, args.InternalServicePort = pulumi.Float64(float64(r.Port)), pulumi.Float64(float64(r.TargetPort))
+		}
+		if r.Description != "" {
+			args.Description = pulumi.String(r.Description)
+		}
+		if target.Type == Address {
+			args.BackendPrivateIp = pulumi.String(target.Address)
+		} else {
+			args.BackendInterfaceId = target.PortID
+		}
+		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r.TransitIP, target.Ready...)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ruleOpts: the cloud takes one rule for a load balancer, so a successor comes when the rule has gone. It deletes no transit
+// IP that a rule uses. One that is replaced alone comes first, and the rule is led to it; one that goes with its subnet,
+// which cannot have its successor beside it, takes the rule along.
+func (b *builder) ruleOpts(transit string, ready ...pulumi.Resource) []pulumi.ResourceOption {
+	opts := b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(ready))
+	if subnet := b.networks[b.args.TransitIPs[transit].Network].Subnet; subnet != nil {
+		opts = append(opts, pulumi.ReplaceWith([]pulumi.Resource{subnet}))
+	}
+	return opts
+}
+
+func (b *builder) snatRules() error {
+	for _, k := range sorted(b.args.SNATRules) {
+		r := b.args.SNATRules[k]
+		args := &huaweicloud.NatPrivateSnatRuleArgs{GatewayId: b.gateway.ID(), TransitIpId: b.transits[r.TransitIP].ID()}
+		switch {
+		case r.CIDR != "":
+			args.Cidr = pulumi.String(r.CIDR)
+		case r.SubnetID != "":
+			args.SubnetId = pulumi.String(r.SubnetID)
+		default:
+			args.SubnetId = b.args.Gateway.SubnetID
+		}
+		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(r.TransitIP)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *builder) outputs() {
+	addresses, subnets, urls, checks := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
+	for k, t := range b.transits {
+		addresses[k] = t.IpAddress
+	}
+	for k, n := range b.networks {
+		subnets[k] = n.SubnetID
+	}
+	for k, r := range b.args.Rules {
+		url, check := r.reached(b.args.Targets[r.Target])
+		address := b.transits[r.TransitIP].IpAddress
+		urls[k], checks[k] = pulumi.Sprintf(url, address), pulumi.Sprintf(check, address)
+	}
+	n := b.component
+	n.GatewayID, n.Addresses, n.Subnets = b.gateway.ID().ToStringOutput(), addresses.ToStringMapOutput(), subnets.ToStringMapOutput()
+	n.URLs, n.Checks = urls.ToStringMapOutput(), checks.ToStringMapOutput()
+}
+
+// reached tells how a target is reached and how that is tried, with %s for the address.
+func (r Rule) reached(t Target) (url, check string) {
+	port := strings.TrimPrefix(r.socket(), r.protocol()+" ")
+	if r.protocol() == anything {
+		return "any://%s", "ping -c 1 -W 5 %s"
+	}
+	for _, l := range t.Listeners {
+		scheme := strings.ToLower(l.Protocol)
+		if l.Port == r.TargetPort && (scheme == "http" || scheme == "https") {
+			url = scheme + "://%s:" + port + "/"
+			return url, "curl --fail --silent --show-error --max-time 5 " + url
+		}
+	}
+	flags := "-z -w 5 "
+	if r.protocol() == udp {
+		flags = "-z -u -w 5 "
+	}
+	return r.protocol() + "://%s:" + port, "nc " + flags + "%s " + port
+}

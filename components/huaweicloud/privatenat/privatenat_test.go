@@ -1,0 +1,283 @@
+package privatenat_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/huaweicloud/network"
+	"polynat/components/huaweicloud/privatenat"
+	"polynat/sdks/huaweicloud"
+	"polynat/tests/recorder"
+)
+
+const (
+	prefix   = "huaweicloud:index/"
+	dnatRule = prefix + "natPrivateDnatRule:NatPrivateDnatRule"
+	snatRule = prefix + "natPrivateSnatRule:NatPrivateSnatRule"
+)
+
+func newArgs() *privatenat.Args {
+	return &privatenat.Args{
+		Gateway: privatenat.Gateway{Name: "private_nat_gateway", VPCID: pulumi.String("vpc-b"), VPCCIDR: "10.0.0.0/16", SubnetID: pulumi.String("net-b")},
+		Networks: map[string]network.Network{
+			"app":   {VPC: network.VPC{Name: "VPC-A", CIDR: "192.168.0.0/16"}, Subnet: network.Subnet{Name: "subnet-A01", CIDR: "192.168.0.0/24"}},
+			"other": {VPC: network.VPC{ID: "vpc-c", CIDR: "192.168.0.0/16"}, Subnet: network.Subnet{ID: "net-c", CIDR: "192.168.7.0/24"}},
+		},
+		TransitIPs: map[string]privatenat.TransitIP{"main": {Network: "app"}, "fixed": {Network: "other", Address: "192.168.7.9"}, "out": {Network: "app"}, "away": {Network: "other"}},
+		Targets: map[string]privatenat.Target{
+			"elb":  {Type: privatenat.LoadBalancer, PortID: pulumi.String("port-elb"), Listeners: map[string]privatenat.Listener{"web": {Protocol: "HTTP", Port: 80}}},
+			"tls":  {Type: privatenat.LoadBalancer, PortID: pulumi.String("port-tls"), Listeners: map[string]privatenat.Listener{"web": {Protocol: "HTTPS", Port: 443}}},
+			"vm":   {Type: privatenat.Instance, PortID: pulumi.String("port-vm")},
+			"vip":  {Type: privatenat.VirtualIP, PortID: pulumi.String("port-vip")},
+			"bare": {Type: privatenat.Address, Address: "10.0.0.77"},
+		},
+		Rules: map[string]privatenat.Rule{
+			"web":   {TransitIP: "main", Target: "elb", Protocol: "TCP", Port: 8080, TargetPort: 80, Description: "the shop"},
+			"tls":   {TransitIP: "main", Target: "tls", Protocol: "tcp", Port: 443, TargetPort: 443},
+			"dns":   {TransitIP: "main", Target: "vip", Protocol: "Udp", Port: 53, TargetPort: 5353},
+			"ssh":   {TransitIP: "main", Target: "vm", Protocol: "tcp", Port: 22, TargetPort: 22},
+			"whole": {TransitIP: "fixed", Target: "bare", Protocol: "any"},
+		},
+		SNATRules: map[string]privatenat.SNATRule{
+			"reports": {TransitIP: "out"}, "batch": {TransitIP: "away", CIDR: "10.0.1.0/24"}, "rest": {TransitIP: "away", SubnetID: "net-d"},
+		},
+		Tags: map[string]string{"team": "network"},
+	}
+}
+
+func program(args *privatenat.Args) pulumi.RunFunc {
+	return func(ctx *pulumi.Context) error {
+		mine := *args
+		for name, field := range map[string]**huaweicloud.Provider{"service": &mine.Provider, "consumer": &mine.ConsumerProvider} {
+			provider, err := huaweicloud.NewProvider(ctx, name, &huaweicloud.ProviderArgs{Region: pulumi.String("cn-north-4")})
+			if err != nil {
+				return err
+			}
+			*field = provider
+		}
+		_, err := privatenat.New(ctx, "nat", &mine)
+		return err
+	}
+}
+
+func run(t *testing.T, args *privatenat.Args, o recorder.Options) *recorder.Recording {
+	t.Helper()
+	made, err := recorder.Run(program(args), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return made
+}
+
+func TestTheComponentFollowsTheRules(t *testing.T) {
+	args := newArgs()
+	made := run(t, args, recorder.Options{})
+	made.Check(t)
+	preview := run(t, args, recorder.Options{DryRun: true})
+	if diff := cmp.Diff(made.URNs(), preview.URNs()); diff != "" {
+		t.Errorf("a preview registers other names (-update +preview):\n%s", diff)
+	}
+	var text strings.Builder
+	for _, o := range made.Objects {
+		if strings.HasPrefix(o.Type, prefix) {
+			fmt.Fprintf(&text, "%s %s\n", o.Name, o.Type)
+		}
+	}
+	recorder.GoldenText(t, "children", text.String(), "names are API: one that goes is deleted, one that comes is created")
+}
+
+func TestEachSideHasItsProvider(t *testing.T) {
+	consumer := []string{"vpc", "vpcSubnet", "natPrivateTransitIp"}
+	for _, o := range run(t, newArgs(), recorder.Options{}).Objects {
+		kind, _, _ := strings.Cut(strings.TrimPrefix(o.Type, prefix), ":")
+		want := "::service::"
+		if slices.Contains(consumer, kind) {
+			want = "::consumer::"
+		}
+		if strings.HasPrefix(o.Type, prefix) && !strings.Contains(o.Provider, want) {
+			t.Errorf("%s: provider %s, want %s", o.Name, o.Provider, want)
+		}
+	}
+}
+
+func TestWithoutAProviderOfItsOwnTheSideOfTheApplicationsUsesTheOther(t *testing.T) {
+	made, err := recorder.Run(func(ctx *pulumi.Context) (err error) {
+		args := newArgs()
+		if args.Provider, err = huaweicloud.NewProvider(ctx, "one", nil); err == nil {
+			_, err = privatenat.New(ctx, "nat", args)
+		}
+		return err
+	}, recorder.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	made.Check(t)
+}
+
+func TestPortsAndProtocolsAreSpelledAsTheAPISpellsThem(t *testing.T) {
+	rules := run(t, newArgs(), recorder.Options{}).Named(dnatRule)
+	for name, want := range map[string]map[string]any{
+		"web":   {"protocol": "tcp", "transitServicePort": 8080.0, "internalServicePort": 80.0, "backendInterfaceId": "port-elb", "description": "the shop", "transitIpId": "nat-transit-main.id"},
+		"tls":   {"protocol": "tcp", "transitServicePort": 443.0, "internalServicePort": 443.0, "backendInterfaceId": "port-tls", "transitIpId": "nat-transit-main.id"},
+		"dns":   {"protocol": "udp", "transitServicePort": 53.0, "internalServicePort": 5353.0, "backendInterfaceId": "port-vip", "transitIpId": "nat-transit-main.id"},
+		"ssh":   {"protocol": "tcp", "transitServicePort": 22.0, "internalServicePort": 22.0, "backendInterfaceId": "port-vm", "transitIpId": "nat-transit-main.id"},
+		"whole": {"protocol": "any", "backendPrivateIp": "10.0.0.77", "transitIpId": "nat-transit-fixed.id"},
+	} {
+		want["gatewayId"] = "nat-gateway.id"
+		if diff := cmp.Diff(want, rules["nat-rule-"+name].Inputs); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestSNATRulesTakeASubnetOrACIDR(t *testing.T) {
+	rules := run(t, newArgs(), recorder.Options{}).Named(snatRule)
+	for name, want := range map[string]map[string]any{
+		"reports": {"subnetId": "net-b", "transitIpId": "nat-transit-out.id"},
+		"batch":   {"cidr": "10.0.1.0/24", "transitIpId": "nat-transit-away.id"},
+		"rest":    {"subnetId": "net-d", "transitIpId": "nat-transit-away.id"},
+	} {
+		want["gatewayId"] = "nat-gateway.id"
+		if diff := cmp.Diff(want, rules["nat-snat-"+name].Inputs); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestWhatCannotStandBesideItsSuccessorIsDeletedFirst(t *testing.T) {
+	first := map[string]bool{"vpcSubnet": true, "natPrivateDnatRule": true, "natPrivateSnatRule": true}
+	for _, o := range run(t, newArgs(), recorder.Options{}).Objects {
+		kind, _, _ := strings.Cut(strings.TrimPrefix(o.Type, prefix), ":")
+		if o.Custom && o.DeleteBeforeReplace != first[kind] {
+			t.Errorf("%s: deleteBeforeReplace is %v", o.Name, o.DeleteBeforeReplace)
+		}
+	}
+}
+
+func TestARuleComesAfterWhatAnswersAtItsTarget(t *testing.T) {
+	made, err := recorder.Run(func(ctx *pulumi.Context) error {
+		args := newArgs()
+		provider, err := huaweicloud.NewProvider(ctx, "service", nil)
+		if err != nil {
+			return err
+		}
+		listener, err := huaweicloud.NewElbListener(ctx, "listener", &huaweicloud.ElbListenerArgs{
+			LoadbalancerId: pulumi.String("elb"), Protocol: pulumi.String("HTTP"),
+		}, pulumi.Provider(provider))
+		if err != nil {
+			return err
+		}
+		target := args.Targets["elb"]
+		target.Ready, args.Provider = []pulumi.Resource{listener}, provider
+		args.Targets["elb"] = target
+		_, err = privatenat.New(ctx, "nat", args)
+		return err
+	}, recorder.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener := made.Named(prefix + "elbListener:ElbListener")["listener"].URN
+	for name, o := range made.Named(dnatRule) {
+		if got, want := slices.Contains(o.Dependencies, listener), name == "nat-rule-web"; got != want {
+			t.Errorf("%s: waits for the listener: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestTheOutputsSayWhereATargetIsReachedAndHowToTryIt(t *testing.T) {
+	got := map[string]map[string]string{"urls": {}, "checks": {}}
+	args := newArgs()
+	_, err := recorder.Run(func(ctx *pulumi.Context) (err error) {
+		if args.Provider, err = huaweicloud.NewProvider(ctx, "one", nil); err != nil {
+			return err
+		}
+		n, err := privatenat.New(ctx, "nat", args)
+		if err != nil {
+			return err
+		}
+		n.URLs.ApplyT(func(m map[string]string) string { maps.Copy(got["urls"], m); return "" })
+		n.Checks.ApplyT(func(m map[string]string) string { maps.Copy(got["checks"], m); return "" })
+		return nil
+	}, recorder.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const at = "nat-transit-main.ipAddress"
+	want := map[string]map[string]string{
+		"urls": {
+			"web": "http://" + at + ":8080/", "tls": "https://" + at + ":443/", "dns": "udp://" + at + ":53", "ssh": "tcp://" + at + ":22", "whole": "any://192.168.7.9",
+		},
+		"checks": {
+			"web":   "curl --fail --silent --show-error --max-time 5 http://" + at + ":8080/",
+			"tls":   "curl --fail --silent --show-error --max-time 5 https://" + at + ":443/",
+			"dns":   "nc -z -u -w 5 " + at + " 53",
+			"ssh":   "nc -z -w 5 " + at + " 22",
+			"whole": "ping -c 1 -W 5 192.168.7.9",
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// Maps have no order to shuffle; that they are walked in order shows in the order of what is registered.
+func TestTheGraphIsTheSameAtEveryRun(t *testing.T) {
+	want := run(t, newArgs(), recorder.Options{})
+	for range 10 {
+		recorder.SameGraph(t, want, run(t, newArgs(), recorder.Options{}))
+	}
+}
+
+func TestWithoutOneRuleTheOthersKeepTheirNamesAndInputs(t *testing.T) {
+	args := newArgs()
+	inputs := map[string]map[string]any{}
+	for _, o := range run(t, args, recorder.Options{}).Objects {
+		inputs[o.URN] = o.Inputs
+	}
+	delete(args.Rules, "dns")
+	made := run(t, args, recorder.Options{})
+	for _, o := range made.Objects {
+		if diff := cmp.Diff(inputs[o.URN], o.Inputs); diff != "" {
+			t.Errorf("%s changes:\n%s", o.URN, diff)
+		}
+	}
+	if got, want := len(made.Objects), len(inputs)-1; got != want {
+		t.Errorf("%d objects, want %d: without the rule", got, want)
+	}
+}
+
+func TestAFailureAtAnyRegistrationFailsTheUpdate(t *testing.T) {
+	total := len(run(t, newArgs(), recorder.Options{}).Objects)
+	for n := 1; n <= total; n++ {
+		if _, err := recorder.Run(program(newArgs()), recorder.Options{FailAt: n}); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("registration %d ", n)) {
+			t.Errorf("registration %d of %d failed, error %v", n, total, err)
+		}
+	}
+}
+
+func TestWithoutProviderNothingIsRegistered(t *testing.T) {
+	made, err := recorder.Run(func(ctx *pulumi.Context) error {
+		_, err := privatenat.New(ctx, "nat", newArgs())
+		return err
+	}, recorder.Options{})
+	if want := "provider: is missing (make one with huaweicloud.NewProvider and a region)"; err == nil || !strings.Contains(err.Error(), want) || len(made.Objects) > 0 {
+		t.Errorf("error %v, %d objects; want %s", err, len(made.Objects), want)
+	}
+}
+
+func TestAGatewayWithoutVPCOrSubnetIsRefused(t *testing.T) {
+	args := newArgs()
+	args.Gateway = privatenat.Gateway{VPCCIDR: "10.0.0.0/16"}
+	err := args.Validate()
+	for _, want := range []string{"gateway.vpcId: is missing", "gateway.subnetId: is missing"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}

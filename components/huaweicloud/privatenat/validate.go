@@ -1,0 +1,377 @@
+package privatenat
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/huaweicloud/network"
+	"polynat/internal/problem"
+	"polynat/internal/route"
+)
+
+var (
+	gatewayNames = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	descriptions = regexp.MustCompile(`^[^<>]{0,255}$`)
+)
+
+// Validate returns every problem at once, or nil. The field paths are those of the stack configuration.
+func (a *Args) Validate() error {
+	c := &checks{Args: a}
+	c.gateway()
+	c.networks()
+	c.transitIPs()
+	for _, k := range sorted(a.Targets) {
+		c.target(k)
+	}
+	for _, k := range sorted(a.Rules) {
+		c.rule(k)
+	}
+	c.balancers()
+	c.ports()
+	c.overlaps()
+	c.before()
+	c.snat()
+	return c.Err()
+}
+
+type checks struct {
+	*Args
+	problem.List
+	vpc netip.Prefix // of the services; invalid when it is not known
+}
+
+func (c *checks) gateway() {
+	g := c.Gateway
+	if g.Name != "" && !gatewayNames.MatchString(g.Name) {
+		c.Add("gateway.name", g.Name, "must be 1 to 64 letters, digits, underscores and hyphens", "rename it")
+	}
+	if g.VPCID == nil {
+		c.Missing("gateway.vpcId", "name the VPC of the services")
+	}
+	if g.SubnetID == nil {
+		c.Missing("gateway.subnetId", "name a subnet of the VPC of the services")
+	}
+	vpc, err := route.ParseCIDR(g.VPCCIDR)
+	if err != nil {
+		c.List = append(c.List, problem.Problem{Field: "gateway.vpcCidr", Rule: err.Error()})
+	}
+	c.vpc = vpc
+	limit, ok := specs[g.spec()]
+	if !ok {
+		c.Add("gateway.spec", g.Spec, "must be Small, Medium, Large or Extra-Large", "leave it out for Small")
+		return
+	}
+	if n := len(c.Rules) + len(c.SNATRules); n > limit {
+		c.Add("gateway.spec", g.spec(), fmt.Sprintf("holds %d rules, there are %d", limit, n), "choose a larger one: Medium holds 50, Large 200, Extra-Large 500")
+	}
+}
+
+func (g Gateway) spec() string {
+	if g.Spec == "" {
+		return defaultSpec
+	}
+	return g.Spec
+}
+
+func (c *checks) networks() {
+	for _, k := range sorted(c.Networks) {
+		n, field := c.Networks[k], "networks."+k
+		network.Key(&c.List, field, k)
+		c.List = append(c.List, n.Problems(field+".", false)...)
+		if n.VPC.ID != "" && n.VPC.ID == plain(c.Gateway.VPCID) {
+			c.Add(field+".vpc.id", n.VPC.ID, "is the VPC of the services: a transit IP cannot be in the VPC that its rules lead to", "name the VPC of the applications")
+		}
+		if n.Subnet.ID != "" && n.Subnet.ID == plain(c.Gateway.SubnetID) {
+			c.Add(field+".subnet.id", n.Subnet.ID, "is a subnet of the services: a transit IP cannot be in the VPC that its rules lead to", "name a subnet of the applications")
+		}
+	}
+}
+
+// plain is the value of an input that is known before anything runs.
+func plain(in pulumi.StringInput) string {
+	if s, ok := in.(pulumi.String); ok {
+		return string(s)
+	}
+	return ""
+}
+
+func (c *checks) transitIPs() {
+	taken := map[string]string{}
+	for _, k := range sorted(c.TransitIPs) {
+		t, field := c.TransitIPs[k], "transitIps."+k
+		network.Key(&c.List, field, k)
+		n, ok := c.Networks[t.Network]
+		if !ok {
+			c.Add(field+".network", t.Network, "is not one of networks", "use one of "+list(c.Networks))
+			continue
+		}
+		n.Address(&c.List, field+".address", t.Address)
+		place := t.Network + " " + t.Address
+		if other, ok := taken[place]; ok && t.Address != "" {
+			c.Add(field+".address", t.Address, "is that of transit IP "+other, "choose another, or use one transit IP with several rules")
+		}
+		taken[place] = k
+	}
+}
+
+func (c *checks) target(key string) {
+	t, field := c.Targets[key], "targets."+key
+	network.Key(&c.List, field, key)
+	switch t.Type {
+	case LoadBalancer, Instance, VirtualIP, Address:
+	default:
+		c.Add(field+".type", t.Type, "must be load-balancer, instance, virtual-ip or address", "say what the target is")
+		return
+	}
+	if address := t.Type == Address; address != (t.Address != "") {
+		if address {
+			c.Missing(field+".address", "give the address")
+		} else {
+			c.Add(field+".address", t.Address, "is for targets of type address only", "leave it out, or change the type")
+		}
+	} else if a, err := netip.ParseAddr(t.Address); address && (err != nil || !a.Is4()) {
+		c.Add(field+".address", t.Address, "is not an IPv4 address", "write four numbers")
+	}
+	if port := t.PortID != nil; port == (t.Type == Address) {
+		if port {
+			c.List = append(c.List, problem.Problem{Field: field + ".portId", Rule: "is not for targets of type address", WayOut: "leave it out, or change the type"})
+		} else {
+			c.Missing(field+".portId", "give the id of the port: of a load balancer its IPv4 port")
+		}
+	}
+	if balancer := t.Type == LoadBalancer; balancer && len(t.Listeners) == 0 {
+		c.Missing(field+".listeners", "name the listeners of the load balancer")
+	} else if !balancer && len(t.Listeners) > 0 {
+		c.List = append(c.List, problem.Problem{Field: field + ".listeners", Rule: "are for targets of type load-balancer only", WayOut: "leave them out, or change the type"})
+	}
+	for _, k := range sorted(t.Listeners) {
+		l, field := t.Listeners[k], field+".listeners."+k
+		if l.transport() == "" {
+			c.Add(field+".protocol", l.Protocol, "must be HTTP, HTTPS, TCP, TLS, UDP or QUIC", "say what the listener speaks")
+		}
+		c.port(field+".port", l.Port)
+	}
+}
+
+func (c *checks) port(field string, value int) bool {
+	switch {
+	case value == 0:
+		c.Missing(field, "give a port, 1 to 65535")
+	case value < 1 || value > 65535:
+		c.Number(field, value, "must be 1 to 65535", "give a port")
+	default:
+		return true
+	}
+	return false
+}
+
+func (c *checks) rule(key string) {
+	r, field := c.Rules[key], "rules."+key
+	network.Key(&c.List, field, key)
+	if !descriptions.MatchString(r.Description) {
+		c.Add(field+".description", r.Description, "must be at most 255 characters without < and >", "shorten it")
+	}
+	if _, ok := c.TransitIPs[r.TransitIP]; !ok {
+		c.Add(field+".transitIp", r.TransitIP, "is not one of transitIps", "use one of "+list(c.TransitIPs))
+	}
+	target, ok := c.Targets[r.Target]
+	if !ok {
+		c.Add(field+".target", r.Target, "is not one of targets", "use one of "+list(c.Targets))
+	}
+	switch r.protocol() {
+	case anything:
+		for _, p := range []struct {
+			name  string
+			value int
+		}{{"port", r.Port}, {"targetPort", r.TargetPort}} {
+			if p.value != 0 {
+				c.Number(field+"."+p.name, p.value, "is given, but protocol any is for all ports", "leave it out, or choose tcp or udp")
+			}
+		}
+	case tcp, udp:
+		c.port(field+".port", r.Port)
+		if c.port(field+".targetPort", r.TargetPort) && ok && target.Type == LoadBalancer && len(target.Listeners) > 0 {
+			c.listened(field, r, target)
+		}
+	default:
+		c.Add(field+".protocol", r.Protocol, "must be tcp, udp or any", "HTTP runs on tcp")
+	}
+}
+
+// listened finds a rule that leads to a load balancer and nothing there listens.
+func (c *checks) listened(field string, r Rule, target Target) {
+	var known []string
+	spoken := ""
+	for _, k := range sorted(target.Listeners) {
+		l := target.Listeners[k]
+		if l.Port == r.TargetPort && l.transport() == r.protocol() {
+			return
+		}
+		if l.Port == r.TargetPort {
+			spoken = l.Protocol
+		}
+		known = append(known, l.Protocol+" "+strconv.Itoa(l.Port))
+	}
+	if spoken != "" {
+		c.Add(field+".protocol", r.Protocol, fmt.Sprintf("is not what the listener on port %d of %s speaks: %s", r.TargetPort, r.Target, spoken), "choose the other protocol")
+		return
+	}
+	c.Number(field+".targetPort", r.TargetPort, "is served by no listener of "+r.Target, "use one of "+strings.Join(known, ", "))
+}
+
+// balancers finds load balancers with two rules: the cloud takes one.
+func (c *checks) balancers() {
+	taken := map[string]string{}
+	for _, k := range sorted(c.Rules) {
+		r := c.Rules[k]
+		t := c.Targets[r.Target]
+		if t.Type != LoadBalancer {
+			continue
+		}
+		id := r.Target
+		if port := plain(t.PortID); port != "" {
+			id = port // one that has two keys
+		}
+		if other, ok := taken[id]; ok {
+			c.Add("rules."+k+".target", r.Target, "has rule "+other+" already: the cloud takes one rule for a load balancer", "use another load balancer, or protocol any for all its ports")
+		}
+		taken[id] = k
+	}
+}
+
+// ports finds rules that share a port of a transit IP.
+func (c *checks) ports() {
+	keys := sorted(c.Rules)
+	for i, k := range keys {
+		r := c.Rules[k]
+		for _, other := range keys[:i] {
+			if o := c.Rules[other]; r.meets(o) {
+				c.Add("rules."+k+".port", r.socket(), fmt.Sprintf("of transit IP %s is taken by rule %s (%s)", r.TransitIP, other, o.socket()), "choose another port, or another transit IP")
+			}
+		}
+	}
+}
+
+// meets tells whether a packet to the transit IP could be for both rules.
+func (r Rule) meets(o Rule) bool {
+	return r.TransitIP == o.TransitIP &&
+		(r.protocol() == anything || o.protocol() == anything || r.protocol() == o.protocol() && r.Port == o.Port)
+}
+
+func (r Rule) socket() string {
+	if r.protocol() == anything {
+		return anything
+	}
+	return r.protocol() + " " + strconv.Itoa(r.Port)
+}
+
+// overlaps finds networks that a rule is reached from and whose addresses are also those of the services: nobody documents
+// whether a client's address arrives as it is, and then its answer would stay in the VPC of the services. Networks without
+// a rule, and networks among each other, may overlap.
+func (c *checks) overlaps() {
+	for _, k := range sorted(c.Networks) {
+		vpc, err := route.ParseCIDR(c.Networks[k].VPC.CIDR)
+		if err != nil {
+			continue
+		}
+		for _, rule := range sorted(c.Rules) {
+			r := c.Rules[rule]
+			if c.TransitIPs[r.TransitIP].Network != k {
+				continue
+			}
+			if c.vpc.IsValid() && c.vpc.Overlaps(vpc) {
+				c.Add("networks."+k+".vpc.cidr", vpc.String(), "overlaps "+c.vpc.String()+" of the services, and rule "+rule+" is reached from it", "choose VPCs that do not overlap")
+				break
+			}
+			if a, err := netip.ParseAddr(c.Targets[r.Target].Address); err == nil && vpc.Contains(a) {
+				c.Add("rules."+rule+".target", r.Target, "is "+a.String()+", in the VPC of its transit IP, network "+k, "choose a target in the VPC of the services")
+			}
+		}
+	}
+}
+
+// before finds changes that collide with what stands while they are made: a rule is created or moved before another, which
+// has the same load balancer or port, is moved or deleted.
+func (c *checks) before() {
+	for _, k := range sorted(c.Rules) {
+		r := c.Rules[k]
+		for _, old := range sorted(c.Before) {
+			b := c.Before[old]
+			if old == k {
+				continue
+			}
+			was, err := strconv.Atoi(b.Port)
+			if err != nil {
+				was = 0
+			}
+			before := Rule{TransitIP: b.TransitIP, Target: b.Target, Protocol: b.Protocol, Port: was}
+			balancer := c.Targets[r.Target].Type == LoadBalancer && b.Target == r.Target
+			if now, still := c.Rules[old]; still && (now.meets(r) || balancer && now.Target == r.Target) {
+				continue // a contradiction of these rules themselves
+			}
+			if balancer {
+				c.Add("rules."+k+".target", r.Target, "is still held by rule "+old, "first take rule "+old+" away from it by an update of its own")
+			} else if r.meets(before) {
+				c.Add("rules."+k+".port", r.socket(), "of transit IP "+r.TransitIP+" is still held by rule "+old, "first take rule "+old+" away from it by an update of its own")
+			}
+		}
+	}
+}
+
+func (c *checks) snat() {
+	var cidrs []netip.Prefix
+	subnets := map[string]string{}
+	for _, k := range sorted(c.SNATRules) {
+		r, field := c.SNATRules[k], "snatRules."+k
+		network.Key(&c.List, field, k)
+		if _, ok := c.TransitIPs[r.TransitIP]; !ok {
+			c.Add(field+".transitIp", r.TransitIP, "is not one of transitIps", "use one of "+list(c.TransitIPs))
+			continue
+		}
+		for _, other := range sorted(c.Rules) {
+			if c.Rules[other].TransitIP == r.TransitIP {
+				c.Add(field+".transitIp", r.TransitIP, "is used by rule "+other+": a transit IP serves one direction", "give the rule a transit IP of its own")
+				break
+			}
+		}
+		if r.CIDR != "" && r.SubnetID != "" {
+			c.Add(field+".cidr", r.CIDR, "contradicts subnetId", "leave one of the two out")
+			continue
+		}
+		if r.CIDR == "" {
+			if other, ok := subnets[r.SubnetID]; ok {
+				c.Add(field+".subnetId", r.SubnetID, "has rule "+other+" already", "a subnet takes one rule")
+			}
+			subnets[r.SubnetID] = k
+			continue
+		}
+		cidr, err := route.ParseCIDR(r.CIDR)
+		switch {
+		case err != nil:
+			c.List = append(c.List, problem.Problem{Field: field + ".cidr", Rule: err.Error()})
+		case c.vpc.IsValid() && (!c.vpc.Contains(cidr.Addr()) || cidr.Bits() < c.vpc.Bits()):
+			c.Add(field+".cidr", r.CIDR, "is not within "+c.vpc.String()+" of the services", "choose sources there")
+		default:
+			cidrs = append(cidrs, cidr)
+		}
+	}
+	if x, y, ok := route.FirstOverlap(cidrs); ok {
+		c.Add("snatRules", x.String(), "overlaps "+y.String(), "choose sources that do not overlap")
+	}
+}
+
+func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+func list[V any](m map[string]V) string {
+	if len(m) == 0 {
+		return "those that you add there"
+	}
+	return strings.Join(sorted(m), ", ")
+}

@@ -1,0 +1,263 @@
+package rehearsal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"polynat/internal/sim"
+	"polynat/internal/sim/huaweicloud"
+)
+
+// huaweicloudKey is the configuration key of the setup.
+const huaweicloudKey = "polynat:huaweicloud"
+
+// huaweicloudWorld is the simulated Huawei Cloud with the connections through its DNAT rules.
+type huaweicloudWorld struct {
+	cloud   *huaweicloud.Cloud
+	traffic *huaweicloud.Traffic
+	losses  Losses
+}
+
+func newHuaweicloudWorld(cloud *huaweicloud.Cloud) *huaweicloudWorld {
+	w := &huaweicloudWorld{cloud: cloud}
+	w.Watch()
+	return w
+}
+
+func (w *huaweicloudWorld) Package() string { return "huaweicloud" }
+
+func (w *huaweicloudWorld) Provider() *sim.Server {
+	return sim.NewServer(huaweicloud.Schema(), w.cloud)
+}
+
+func (w *huaweicloudWorld) Clone() World { return newHuaweicloudWorld(w.cloud.Clone()) }
+
+func (w *huaweicloudWorld) Watch() {
+	w.traffic = huaweicloud.NewTraffic(w.cloud)
+	w.losses = Losses{}
+	w.cloud.OnChange = func() { w.losses.observe(w.traffic.Observe()) }
+}
+
+func (w *huaweicloudWorld) End() { w.traffic.End() }
+
+// observe counts one operation after which some rule was not reached, however many there were.
+func (l *Losses) observe(s huaweicloud.Sample) {
+	if len(s.Unreached) > 0 {
+		l.Lost++
+	}
+	l.Cut += len(s.Cut)
+	for _, c := range s.Cut {
+		l.Problems = once(l.Problems, c+": the established connection was cut")
+	}
+	for _, p := range s.Unreached {
+		l.Problems = once(l.Problems, p)
+	}
+	for _, p := range s.Leaks {
+		l.Leaks = once(l.Leaks, p)
+	}
+}
+
+func once(texts []string, text string) []string {
+	if slices.Contains(texts, text) || len(texts) == maxProblems {
+		return texts
+	}
+	return append(texts, text)
+}
+
+// Losses begins anew with the rules that there are now: one that the step took away is not missed in the next.
+func (w *huaweicloudWorld) Losses() Losses {
+	l := w.losses
+	l.Reaches = strings.Join(w.traffic.Reached(), ", ")
+	if l.Reaches == "" {
+		l.Reaches = "nothing"
+	}
+	w.Watch()
+	return l
+}
+
+// Deprive deletes what the operations delete, on the cloud as it was before them. A deletion that is refused without its
+// creations deletes nothing.
+func (w *huaweicloudWorld) Deprive(ops []sim.Operation) Losses {
+	for _, op := range ops {
+		if op.Kind == sim.Delete {
+			_ = w.cloud.Delete(context.Background(), sim.Request{URN: op.URN, Type: op.Type, ID: op.ID, Old: op.Inputs, Inputs: op.Inputs})
+		}
+	}
+	return w.Losses()
+}
+
+// huaweicloudBlock is as much of the block as a walk needs. What it does not know it leaves as it is.
+type huaweicloudBlock map[string]any
+
+// at returns the block under a path of keys, nil if there is none.
+func (b huaweicloudBlock) at(path ...string) huaweicloudBlock {
+	for _, key := range path {
+		next, _ := b[key].(map[string]any)
+		b = next
+	}
+	return b
+}
+
+func (b huaweicloudBlock) text(key string) string { return sim.Text(sim.Object(b), key) }
+
+func (b huaweicloudBlock) keys() []string { return slices.Sorted(maps.Keys(b)) }
+
+func readHuaweicloud(config map[string]string) (block huaweicloudBlock, err error) {
+	text, ok := config[huaweicloudKey]
+	if !ok {
+		return nil, nil
+	}
+	if err := json.Unmarshal([]byte(text), &block); err != nil {
+		return nil, fmt.Errorf("%s: %w", huaweicloudKey, err)
+	}
+	return block, nil
+}
+
+func editHuaweicloud(change func(huaweicloudBlock) error) func(map[string]string) error {
+	return func(config map[string]string) error {
+		block, err := readHuaweicloud(config)
+		if err == nil {
+			err = change(block)
+		}
+		if err != nil {
+			return err
+		}
+		text, err := json.Marshal(block)
+		config[huaweicloudKey] = string(text)
+		return err
+	}
+}
+
+// HuaweicloudSetup is the walk of the setup polynat:huaweicloud in an empty simulated cloud: everything that may happen to
+// the rules of a private NAT gateway, from its making to its end. ok is false when the configuration has none.
+func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error) {
+	block, err := readHuaweicloud(config)
+	if err != nil || block.at("privateNat") == nil {
+		return Setup{}, false, err
+	}
+	if err := block.known(); err != nil {
+		return Setup{}, false, err
+	}
+	setup = Setup{
+		Name: "huaweicloud", Key: huaweicloudKey, World: newHuaweicloudWorld(huaweicloud.New(huaweicloud.Options{})),
+		Terms: Terms{
+			Step: "step", Lost: "operations A was cut off", Cut: "established cut", Reaches: "A then reaches",
+		},
+		Moves: []Move{{Name: "create"}},
+	}
+	setup.Moves = append(setup.Moves, Move{Name: "change ports", Cuts: true, Configure: editHuaweicloud(changePorts)})
+	if rule, target, ok := block.balanced(); ok {
+		other := target + "-other"
+		setup.Moves = append(setup.Moves,
+			Move{Name: "second load balancer", Configure: editHuaweicloud(func(b huaweicloudBlock) error { return b.copyBalancer(target, other) })},
+			Move{Name: "move rule " + rule, Cuts: true, Configure: editHuaweicloud(func(b huaweicloudBlock) error {
+				b.at("privateNat", "rules", rule)["target"] = other
+				return nil
+			})})
+	}
+	setup.Moves = append(setup.Moves,
+		Move{Name: "replace the gateway", Interrupts: true, Replaces: []string{"huaweicloud:index/natPrivateGateway:NatPrivateGateway"}},
+		Move{Name: "fixed transit IP", Cuts: true, Configure: editHuaweicloud(fixTransitIPs)},
+		Move{Name: "destroy", Cuts: true, Destroys: true})
+	return setup, true, nil
+}
+
+// known refuses what the empty cloud does not hold.
+func (b huaweicloudBlock) known() error {
+	var problems []error
+	check := func(path string, network huaweicloudBlock) {
+		for _, part := range []string{"vpc", "subnet"} {
+			if network.at(part).text("id") != "" {
+				problems = append(problems, fmt.Errorf("huaweicloud.%s.%s.id: the simulated cloud does not know it (rehearse with a %s that the stack makes)", path, part, part))
+			}
+		}
+	}
+	check("service", b.at("service"))
+	if id := b.at("privateNat", "gateway").text("vpcId"); id != "" {
+		problems = append(problems, fmt.Errorf("huaweicloud.privateNat.gateway.vpcId: %q: the simulated cloud does not know it (rehearse with the block service)", id))
+	}
+	for _, key := range b.at("privateNat", "networks").keys() {
+		check("privateNat.networks."+key, b.at("privateNat", "networks", key))
+	}
+	return errors.Join(problems...)
+}
+
+// balanced is the first rule that leads to a load balancer of the stack.
+func (b huaweicloudBlock) balanced() (rule, target string, ok bool) {
+	for _, rule := range b.at("privateNat", "rules").keys() {
+		target := b.at("privateNat", "rules", rule).text("target")
+		if b.at("service", "loadBalancers", target) != nil {
+			return rule, target, true
+		}
+	}
+	return "", "", false
+}
+
+// firstFreshPort is where changePorts looks for ports that no rule has.
+const firstFreshPort = 20001
+
+func changePorts(b huaweicloudBlock) error {
+	rules := b.at("privateNat", "rules")
+	var taken []float64
+	for _, key := range rules.keys() {
+		port, _ := rules.at(key)["port"].(float64)
+		taken = append(taken, port)
+	}
+	fresh := float64(firstFreshPort)
+	for i, key := range rules.keys() {
+		if taken[i] == 0 {
+			continue // it is for all ports
+		}
+		for slices.Contains(taken, fresh) {
+			fresh++
+		}
+		rules.at(key)["port"] = fresh
+		fresh++
+	}
+	return nil
+}
+
+// copyBalancer adds a load balancer like another one.
+func (b huaweicloudBlock) copyBalancer(from, to string) error {
+	var other map[string]any
+	if err := remarshal(b.at("service", "loadBalancers", from), &other); err != nil {
+		return err
+	}
+	delete(other, "address")
+	if name, ok := other["name"].(string); ok {
+		other["name"] = name + "-other"
+	}
+	b.at("service", "loadBalancers")[to] = other
+	return nil
+}
+
+// fixTransitIPs gives every transit IP an address of its own that it does not have: from the tenth of its subnet on.
+func fixTransitIPs(b huaweicloudBlock) error {
+	next := map[string]netip.Addr{}
+	for _, key := range b.at("privateNat", "transitIps").keys() {
+		transit := b.at("privateNat", "transitIps", key)
+		name := transit.text("network")
+		cidr, err := netip.ParsePrefix(b.at("privateNat", "networks", name, "subnet").text("cidr"))
+		if err != nil {
+			return err
+		}
+		a, ok := next[name]
+		if !ok {
+			a = cidr.Addr()
+			for range 10 {
+				a = a.Next()
+			}
+		}
+		for a.String() == transit.text("address") {
+			a = a.Next()
+		}
+		transit["address"], next[name] = a.String(), a.Next()
+	}
+	return nil
+}

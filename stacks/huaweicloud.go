@@ -1,0 +1,289 @@
+package stacks
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/huaweicloud/loadbalancer"
+	"polynat/components/huaweicloud/network"
+	"polynat/components/huaweicloud/privatenat"
+	"polynat/internal/problem"
+	"polynat/sdks/huaweicloud"
+)
+
+// The names of the components, and so the beginning of every child name.
+const (
+	huaweicloudServiceName    = "huaweicloud-service"
+	huaweicloudPrivateNATName = "huaweicloud-nat"
+)
+
+// huaweicloudConfig is the block polynat:huaweicloud.
+type huaweicloudConfig struct {
+	Service    *huaweicloudService    `config:"service"`
+	PrivateNAT *huaweicloudPrivateNAT `config:"privateNat"`
+	Tags       map[string]string      `config:"tags"`
+}
+
+type huaweicloudService struct {
+	VPC           huaweicloudVPC                     `config:"vpc"`
+	Subnet        huaweicloudSubnet                  `config:"subnet"`
+	LoadBalancers map[string]huaweicloudLoadBalancer `config:"loadBalancers"`
+	Groups        map[string]huaweicloudGroup        `config:"groups"`
+	Instances     map[string]huaweicloudInstance     `config:"instances"`
+}
+
+type huaweicloudVPC struct {
+	ID   string `config:"id"`
+	Name string `config:"name"`
+	CIDR string `config:"cidr"`
+}
+
+type huaweicloudSubnet struct {
+	ID           string `config:"id"`
+	IPv4SubnetID string `config:"ipv4SubnetId"`
+	Name         string `config:"name"`
+	CIDR         string `config:"cidr"`
+	Gateway      string `config:"gateway"`
+}
+
+type huaweicloudLoadBalancer struct {
+	Name       string                         `config:"name"`
+	Zones      []string                       `config:"zones"`
+	Address    string                         `config:"address"`
+	L7FlavorID string                         `config:"l7FlavorId"`
+	Listeners  map[string]huaweicloudListener `config:"listeners"`
+}
+
+type huaweicloudListener struct {
+	Port  int    `config:"port"`
+	Group string `config:"group"`
+}
+
+type huaweicloudGroup struct {
+	Name       string                       `config:"name"`
+	Protocol   string                       `config:"protocol"`
+	Method     string                       `config:"method"`
+	HealthPath string                       `config:"healthPath"`
+	Members    map[string]huaweicloudMember `config:"members"`
+}
+
+type huaweicloudMember struct {
+	Instance string `config:"instance"`
+	Address  string `config:"address"`
+	Port     int    `config:"port"`
+	Weight   *int   `config:"weight"`
+}
+
+type huaweicloudInstance struct {
+	Name     string `config:"name"`
+	Zone     string `config:"zone"`
+	FlavorID string `config:"flavorId"`
+	ImageID  string `config:"imageId"`
+	Page     string `config:"page"`
+}
+
+type huaweicloudPrivateNAT struct {
+	Gateway    huaweicloudGateway              `config:"gateway"`
+	Networks   map[string]huaweicloudNetwork   `config:"networks"`
+	TransitIPs map[string]huaweicloudTransitIP `config:"transitIps"`
+	Targets    map[string]huaweicloudTarget    `config:"targets"`
+	Rules      map[string]huaweicloudRule      `config:"rules"`
+	SNATRules  map[string]huaweicloudSNATRule  `config:"snatRules"`
+}
+
+type huaweicloudGateway struct {
+	Name     string `config:"name"`
+	Spec     string `config:"spec"`
+	VPCID    string `config:"vpcId"`
+	VPCCIDR  string `config:"vpcCidr"`
+	SubnetID string `config:"subnetId"`
+}
+
+type huaweicloudNetwork struct {
+	VPC    huaweicloudVPC    `config:"vpc"`
+	Subnet huaweicloudSubnet `config:"subnet"`
+}
+
+type huaweicloudTransitIP struct {
+	Network string `config:"network"`
+	Address string `config:"address"`
+}
+
+type huaweicloudTarget struct {
+	Type      string                             `config:"type"`
+	PortID    string                             `config:"portId"`
+	Address   string                             `config:"address"`
+	Listeners map[string]huaweicloudListenerThat `config:"listeners"`
+}
+
+// huaweicloudListenerThat exists in the cloud already.
+type huaweicloudListenerThat struct {
+	Protocol string `config:"protocol"`
+	Port     int    `config:"port"`
+}
+
+type huaweicloudRule struct {
+	TransitIP   string `config:"transitIp"`
+	Target      string `config:"target"`
+	Protocol    string `config:"protocol"`
+	Port        int    `config:"port"`
+	TargetPort  int    `config:"targetPort"`
+	Description string `config:"description"`
+}
+
+type huaweicloudSNATRule struct {
+	TransitIP string `config:"transitIp"`
+	CIDR      string `config:"cidr"`
+	SubnetID  string `config:"subnetId"`
+}
+
+// huaweicloudLast is what the setup exported.
+type huaweicloudLast struct {
+	VPCID, SubnetID string
+	// Rules as they were, by key.
+	Rules map[string]privatenat.Before
+}
+
+func readHuaweicloudLast(outputs map[string]any) huaweicloudLast {
+	service, _ := outputs["service"].(map[string]any)
+	last := huaweicloudLast{Rules: map[string]privatenat.Before{}}
+	last.VPCID, _ = service["vpcId"].(string)
+	last.SubnetID, _ = service["subnetId"].(string)
+	rules, _ := outputs["rules"].(map[string]any)
+	for k, r := range rules {
+		fields, _ := r.(map[string]any)
+		text := func(key string) string { s, _ := fields[key].(string); return s }
+		last.Rules[k] = privatenat.Before{TransitIP: text("transitIp"), Target: text("target"), Protocol: text("protocol"), Port: text("port")}
+	}
+	return last
+}
+
+// huaweicloudSetup is one run of the setup.
+type huaweicloudSetup struct {
+	ctx      *pulumi.Context
+	config   huaweicloudConfig
+	last     huaweicloudLast
+	provider *huaweicloud.Provider
+	service  *loadbalancer.LoadBalancers
+}
+
+// readHuaweicloud reads and validates the block.
+func readHuaweicloud(block, last map[string]any) (*huaweicloudSetup, error) {
+	s := &huaweicloudSetup{last: readHuaweicloudLast(last)}
+	if block != nil {
+		if err := decode("huaweicloud", block, &s.config); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.validate()
+}
+
+func checkHuaweicloud(_, _ string, block, last map[string]any) error {
+	_, err := readHuaweicloud(block, last)
+	return err
+}
+
+func runHuaweicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
+	s, err := readHuaweicloud(block, last)
+	if err != nil {
+		return nil, err
+	}
+	s.ctx = ctx
+	if s.config.Service == nil && s.config.PrivateNAT == nil {
+		return nil, nil
+	}
+	if s.provider, err = newHuaweicloudProvider(ctx); err != nil {
+		return nil, err
+	}
+	return s.run()
+}
+
+// validate finds what the components cannot see: contradictions between the two blocks.
+func (s *huaweicloudSetup) validate() error {
+	var problems problem.List
+	service, nat := s.config.Service, s.config.PrivateNAT
+	if service != nil {
+		if err := s.serviceArgs().Validate(); err != nil {
+			problems = append(problems, under("huaweicloud.service", err))
+		}
+	}
+	if nat != nil {
+		if service != nil {
+			g := nat.Gateway
+			for _, f := range []struct{ name, value string }{{"vpcId", g.VPCID}, {"vpcCidr", g.VPCCIDR}} {
+				if f.value != "" {
+					problems.Add("huaweicloud.privateNat.gateway."+f.name, f.value, "contradicts huaweicloud.service, which says it", "leave one of the two out")
+				}
+			}
+			for _, k := range slices.Sorted(maps.Keys(nat.Targets)) {
+				_, balancer := service.LoadBalancers[k]
+				if _, instance := service.Instances[k]; balancer || instance {
+					problems.Add("huaweicloud.privateNat.targets."+k, k, "is a load balancer or an instance of huaweicloud.service", "rename one of the two")
+				}
+			}
+		}
+		if err := s.privateNATArgs().Validate(); err != nil {
+			for _, e := range leaves(under("huaweicloud.privateNat", err)) {
+				var p problem.Problem
+				if errors.As(e, &p); service == nil || p.Field != "huaweicloud.privateNat.gateway.vpcCidr" {
+					problems = append(problems, e) // what service says wrong is said once
+				}
+			}
+		}
+	}
+	if service != nil {
+		for _, k := range slices.Sorted(maps.Keys(service.Instances)) {
+			if _, ok := service.LoadBalancers[k]; ok {
+				problems.Add("huaweicloud.service.instances."+k, k, "is a load balancer too, and both are targets of rules", "rename one of the two")
+			}
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return problems.Err()
+}
+
+func (s *huaweicloudSetup) run() (pulumi.Map, error) {
+	outputs := pulumi.Map{}
+	if s.config.Service != nil {
+		args := s.serviceArgs()
+		args.Provider = s.provider
+		var err error
+		if s.service, err = loadbalancer.New(s.ctx, huaweicloudServiceName, args); err != nil {
+			return nil, err
+		}
+		outputs["service"] = pulumi.Map{
+			"vpcId": s.service.VPCID, "subnetId": s.service.SubnetID, "addresses": s.service.Addresses, "portIds": s.service.PortIDs,
+		}
+	}
+	if s.config.PrivateNAT == nil {
+		return outputs, nil
+	}
+	args := s.privateNATArgs()
+	args.Provider = s.provider
+	nat, err := privatenat.New(s.ctx, huaweicloudPrivateNATName, args)
+	if err != nil {
+		return nil, err
+	}
+	outputs["gatewayId"], outputs["transitAddresses"] = nat.GatewayID, nat.Addresses
+	outputs["urls"], outputs["checks"], outputs["subnets"] = nat.URLs, nat.Checks, nat.Subnets
+	outputs["rules"] = recordedRules(args)
+	return outputs, nil
+}
+
+// recordedRules are what the next update needs to know of this one.
+func recordedRules(args *privatenat.Args) pulumi.Map {
+	rules := pulumi.Map{}
+	for k, b := range args.Standing() {
+		rules[k] = pulumi.StringMap{
+			"transitIp": pulumi.String(b.TransitIP), "target": pulumi.String(b.Target), "protocol": pulumi.String(b.Protocol), "port": pulumi.String(b.Port),
+		}
+	}
+	return rules
+}
+
+func (v huaweicloudVPC) args() network.VPC       { return network.VPC(v) }
+func (n huaweicloudSubnet) args() network.Subnet { return network.Subnet(n) }
