@@ -67,16 +67,8 @@ var forbidden = map[string]string{
 
 // Run runs pulumi and waits for it. Its exit status is an *exec.ExitError.
 func Run(ctx context.Context, o Options) error {
-	for _, arg := range o.Args {
-		if strings.HasPrefix(arg, "-C") {
-			arg = "-C"
-		}
-		if strings.Contains(arg, "://") {
-			return fmt.Errorf("pulumi %s: is not possible here: the playground has a program of its own (leave the address out)", arg)
-		}
-		if reason, ok := forbidden[strings.SplitN(arg, "=", 2)[0]]; ok {
-			return fmt.Errorf("pulumi %s: is not possible here: %s (leave it out)", arg, reason)
-		}
+	if err := allowed(o.Args); err != nil {
+		return err
 	}
 	cli, err := findCLI(o.CLI)
 	if err != nil {
@@ -140,6 +132,22 @@ func Run(ctx context.Context, o Options) error {
 		ctx = context.WithoutCancel(ctx)
 	}
 	return errors.Join(run(o.Args, stdout, stderr), failed)
+}
+
+// allowed refuses arguments by which pulumi would leave the playground.
+func allowed(args []string) error {
+	for _, arg := range args {
+		if strings.HasPrefix(arg, "-C") {
+			arg = "-C"
+		}
+		if strings.Contains(arg, "://") {
+			return fmt.Errorf("pulumi %s: is not possible here: the playground has a program of its own (leave the address out)", arg)
+		}
+		if reason, ok := forbidden[strings.SplitN(arg, "=", 2)[0]]; ok {
+			return fmt.Errorf("pulumi %s: is not possible here: %s (leave it out)", arg, reason)
+		}
+	}
+	return nil
 }
 
 func findCLI(named string) (string, error) {
