@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -293,7 +294,7 @@ func (s *scope) guardGateway(ps *problems, survey *Survey) {
 		ps.add("addresses", strconv.Itoa(b)+" Mbit/s", fmt.Sprintf("is less than the %d Mbit/s of the old gateway's address", survey.Old.Bandwidth), "raise the bandwidth of the addresses or of the bandwidth package")
 	}
 	ours := survey.gateways(spec.Gateway.Name)
-	for _, key := range sortedKeys(survey.Addresses) {
+	for _, key := range slices.Sorted(maps.Keys(survey.Addresses)) {
 		if a := survey.Addresses[key]; a.Instance != "" && (len(ours) != 1 || a.Instance != ours[0].ID) {
 			ps.add("addresses."+key, a.IP, "an elastic IP of the name that this one would have is bound to "+a.Instance, "choose another natGateway.name: the names of addresses begin with it and identify them in the region")
 		}

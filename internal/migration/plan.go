@@ -1,6 +1,7 @@
 package migration
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -148,7 +149,7 @@ func (s *scope) plan(survey *Survey) *Plan {
 			}
 			p.SNAT = append(p.SNAT, e)
 		}
-		for _, key := range sortedKeys(s.spec.Forwards) {
+		for _, key := range slices.Sorted(maps.Keys(s.spec.Forwards)) {
 			e := ForwardPlan{Key: key, Forward: s.spec.Forwards[key]}
 			if found, ok := s.forward(survey, key); ok {
 				e.ImportID = gateway.ForwardTable + ":" + found.ID
@@ -186,7 +187,7 @@ func (s *scope) planTable(id string, survey *Survey) TablePlan {
 }
 
 func (s *scope) planAddresses(p *Plan, survey *Survey, gateway NATGateway) {
-	for _, key := range sortedKeys(s.spec.Addresses) {
+	for _, key := range slices.Sorted(maps.Keys(s.spec.Addresses)) {
 		a := AddressPlan{Key: key, Bandwidth: s.spec.Addresses[key]}
 		if found, ok := survey.Addresses[key]; ok {
 			a.ImportID = found.ID

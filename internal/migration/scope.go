@@ -1,8 +1,8 @@
 package migration
 
 import (
-	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -143,7 +143,7 @@ func (s *scope) unmetGateway(ps *problems, survey *Survey) {
 
 func (s *scope) unmetAddresses(ps *problems, survey *Survey) {
 	gateway, _ := s.gateway(survey)
-	for _, key := range sortedKeys(s.spec.Addresses) {
+	for _, key := range slices.Sorted(maps.Keys(s.spec.Addresses)) {
 		a, ok := survey.Addresses[key]
 		switch {
 		case !ok:
@@ -174,7 +174,7 @@ func (s *scope) unmetSNAT(ps *problems, survey *Survey) {
 			ps.add("snat."+v.ID, v.CIDR.String(), "appeared since the update began and has no SNAT entry", "run `pulumi up` again")
 		}
 	}
-	for _, key := range sortedKeys(s.spec.Forwards) {
+	for _, key := range slices.Sorted(maps.Keys(s.spec.Forwards)) {
 		if e, ok := s.forward(survey, key); !ok || !e.Available {
 			ps.add("forwards."+key, "", "is not Available in the forward table", refreshAndRepeat)
 		}
@@ -232,13 +232,4 @@ func (s *Survey) cidr(source Source) netip.Prefix {
 		return s.VSwitches[i].CIDR
 	}
 	return source.CIDR
-}
-
-func sortedKeys[K cmp.Ordered, V any](m map[K]V) []K {
-	keys := make([]K, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

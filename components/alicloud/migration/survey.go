@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -251,7 +252,7 @@ func (s surveyor) entries(found *migration.Survey, gateway migration.NATGateway)
 }
 
 func (s surveyor) addresses(found *migration.Survey) error {
-	for _, key := range sortedKeys(s.args.Addresses) {
+	for _, key := range slices.Sorted(maps.Keys(s.args.Addresses)) {
 		name := s.args.addressName(key)
 		result, err := ecs.GetEipAddresses(s.ctx, &ecs.GetEipAddressesArgs{AddressName: &name}, s.opt)
 		if err != nil {

@@ -3,6 +3,7 @@ package migration
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -122,7 +123,7 @@ func (a *Args) validateAddresses(c *checks, s *migration.Spec) {
 	if len(a.Addresses) == 0 {
 		c.required("addresses", "", "name at least one elastic IP and its bandwidth")
 	}
-	for _, k := range sortedKeys(a.Addresses) {
+	for _, k := range slices.Sorted(maps.Keys(a.Addresses)) {
 		address, field := a.Addresses[k], "addresses."+k
 		if !key.MatchString(k) {
 			c.add(field, k, "must be lower-case letters, digits and hyphens, at most 31, beginning with a letter", "rename it")
@@ -150,13 +151,13 @@ func (a *Args) validateAddresses(c *checks, s *migration.Spec) {
 func (a *Args) validateForwards(c *checks, s *migration.Spec) {
 	s.Forwards = map[string]migration.Forward{}
 	taken := map[string]string{}
-	for _, k := range sortedKeys(a.Forwards) {
+	for _, k := range slices.Sorted(maps.Keys(a.Forwards)) {
 		f, field := a.Forwards[k], "forwards."+k
 		if !key.MatchString(k) {
 			c.add(field, k, "must be lower-case letters, digits and hyphens, at most 31, beginning with a letter", "rename it")
 		}
 		if _, ok := a.Addresses[f.Address]; !ok {
-			c.add(field+".address", f.Address, "is not one of addresses", "use one of "+strings.Join(sortedKeys(a.Addresses), ", "))
+			c.add(field+".address", f.Address, "is not one of addresses", "use one of "+strings.Join(slices.Sorted(maps.Keys(a.Addresses)), ", "))
 		}
 		ip, err := netip.ParseAddr(f.InternalIP)
 		if err != nil || !ip.Is4() {
@@ -176,7 +177,7 @@ func (a *Args) validateForwards(c *checks, s *migration.Spec) {
 		s.Forwards[k] = migration.Forward{Address: f.Address, ExternalPort: f.ExternalPort, InternalPort: f.InternalPort, InternalIP: ip, Protocol: f.Protocol}
 	}
 	if len(s.Addresses) > 0 && len(s.SNATAddresses()) == 0 {
-		c.add("addresses", strings.Join(sortedKeys(a.Addresses), ","), "all are used by forwards, none is left for SNAT", "add an address: the vendor's texts forbid SNAT and DNAT on one")
+		c.add("addresses", strings.Join(slices.Sorted(maps.Keys(a.Addresses)), ","), "all are used by forwards, none is left for SNAT", "add an address: the vendor's texts forbid SNAT and DNAT on one")
 	}
 }
 
@@ -242,13 +243,4 @@ func unique(c *checks, field string, values []string) {
 		}
 		seen[v] = true
 	}
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -2,6 +2,7 @@ package snatinstance
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -83,7 +84,7 @@ func (a *Args) Validate() error {
 		problems = append(problems, migration.Problem{Field: "vswitches", Rule: "is missing", WayOut: "name at least one vSwitch"})
 	}
 	var cidrs []netip.Prefix
-	for _, k := range sortedKeys(a.VSwitches) {
+	for _, k := range slices.Sorted(maps.Keys(a.VSwitches)) {
 		v, field := a.VSwitches[k], "vswitches."+k
 		if !key.MatchString(k) {
 			add(field, k, "must be lower-case letters, digits and hyphens, at most 31, beginning with a letter", "rename it")
@@ -114,7 +115,7 @@ func (a *Args) Validate() error {
 func (i Instance) problems(vswitches map[string]VSwitch) []error {
 	var problems []error
 	if _, ok := vswitches[i.VSwitch]; !ok {
-		problems = append(problems, migration.Problem{Field: "instance.vswitch", Value: strconv.Quote(i.VSwitch), Rule: "is not one of vswitches", WayOut: "use one of " + strings.Join(sortedKeys(vswitches), ", ")})
+		problems = append(problems, migration.Problem{Field: "instance.vswitch", Value: strconv.Quote(i.VSwitch), Rule: "is not one of vswitches", WayOut: "use one of " + strings.Join(slices.Sorted(maps.Keys(vswitches)), ", ")})
 	}
 	for _, f := range []struct{ field, value string }{{"instance.imageId", i.ImageID}, {"instance.type", i.Type}} {
 		if f.value == "" {
@@ -130,13 +131,4 @@ func (i Instance) problems(vswitches map[string]VSwitch) []error {
 // tables are the keys of all route tables, sorted.
 func (a *Args) tables() []string {
 	return slices.Sorted(slices.Values(append([]string{SystemTable}, a.RouteTables...)))
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -2,6 +2,8 @@ package snatinstance
 
 import (
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/ecs"
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
@@ -107,7 +109,7 @@ func (b *builder) network() error {
 }
 
 func (b *builder) subnets() error {
-	for _, k := range sortedKeys(b.args.VSwitches) {
+	for _, k := range slices.Sorted(maps.Keys(b.args.VSwitches)) {
 		v := b.args.VSwitches[k]
 		args := &vpc.SwitchArgs{
 			VswitchName: pulumi.String(b.childName(k)),
@@ -139,7 +141,7 @@ func (b *builder) routeTables() error {
 		}
 		b.component.tables[k] = table.ID().ToStringOutput()
 	}
-	for _, k := range sortedKeys(b.args.VSwitches) {
+	for _, k := range slices.Sorted(maps.Keys(b.args.VSwitches)) {
 		table := b.args.VSwitches[k].RouteTable
 		if table == "" {
 			continue
