@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/netip"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -435,6 +436,37 @@ func TestABandwidthPackageOfSomebodyElseIsNotTakenOver(t *testing.T) {
 	}
 	if err := l.up(migration.Address); err == nil || !strings.Contains(err.Error(), "is in bandwidth package "+pkg+", which is not this stack's") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestARehearsalThatSeesNoTrafficDoesNotSayThatNoneWasLost(t *testing.T) {
+	cloud := alicloud.New(alicloud.Options{})
+	block := map[string]any{"migration": handMade(t, cloud)}
+	config := map[string]string{"alicloud:region": "cn-hangzhou"}
+	export := deployed(t, cloud, config, func(s migration.Stage) {
+		block["migration"].(map[string]any)["stage"] = string(s)
+		text, err := json.Marshal(block)
+		if err != nil {
+			t.Fatal(err)
+		}
+		config[key] = string(text)
+	}, migration.Adopt)
+	// The old gateway's public address is what lookups missed, so nothing gets out in the simulation.
+	blind := regexp.MustCompile(`"addresses":\s*\[\s*"[0-9.]+"\s*\]`).ReplaceAll(export, []byte(`"addresses": []`))
+	if string(blind) == string(export) {
+		t.Fatalf("the export holds no address of the old gateway:\n%s", export)
+	}
+	setup, _, err := rehearsal.AlicloudFromExport(config, "polynat", "prod", blind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := rehearsal.Run(t.Context(), rehearsal.Options{Project: "polynat", Stack: "prod", Config: config, Program: rehearsal.Polynat}, setup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := report.Setups[0].Steps[0]
+	if report.OK || report.Err() == nil || !strings.Contains(strings.Join(first.Problems, "\n"), "before the first step") {
+		t.Errorf("ok %v, error %v, step %+v", report.OK, report.Err(), first)
 	}
 }
 

@@ -22,7 +22,7 @@ const lintVariable = "POLYNAT_GOLANGCI_LINT"
 func TestTheLinterRefusesWhatBreaksTheArchitecture(t *testing.T) {
 	linter := os.Getenv(lintVariable)
 	if linter == "" {
-		t.Skipf("%s does not name a golangci-lint binary", lintVariable)
+		t.Skipf("needs the golangci-lint of the version in tools/go.mod: build it and name it in %s, as .ci/run does", lintVariable)
 	}
 
 	dir := t.TempDir()
