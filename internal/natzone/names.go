@@ -90,3 +90,10 @@ func DefaultHealing() Healing {
 
 // DefaultTuning closes idle connections when the NAT gateway does.
 func DefaultTuning() Tuning { return Tuning{EstablishedTimeout: Duration(350 * time.Second)} }
+
+// SlotLead is how much later than the schedule's minute the slot of its prober begins, so that the next prober is up before the
+// slot of this one ends, although schedules are some seconds late. A prober that is not active all minute has no neighbour to hand over to and begins at once.
+const SlotLead = 3 * time.Second
+
+// FunctionMemory of the prober and the controller, in MB: the least that Lambda offers.
+const FunctionMemory = 128
