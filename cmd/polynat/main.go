@@ -32,7 +32,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(rehearseCommand(), pulumiCommand())
+	root.AddCommand(rehearseCommand(), pulumiCommand(), costCommand())
 	err := root.ExecuteContext(ctx)
 	var exit *exec.ExitError
 	switch {

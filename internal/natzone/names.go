@@ -97,3 +97,13 @@ const SlotLead = 3 * time.Second
 
 // FunctionMemory of the prober and the controller, in MB: the least that Lambda offers.
 const FunctionMemory = 128
+
+// Metrics lists the metrics that a zone publishes.
+func Metrics() []string {
+	return []string{
+		MetricConnections, MetricConnectionLimit, MetricConnectionUse, MetricEarlyDrops, MetricInsertFailures, MetricPortSearches,
+		MetricPackets, MetricBytes, MetricDrops, MetricHolds, MetricReady, MetricAllowanceExceeded,
+		MetricProbes, MetricFailedProbes, MetricProbeLatency, MetricEgressMismatch,
+		MetricOnStandby, MetricTransitions, MetricStandbyBroken, MetricReplacements,
+	}
+}

@@ -1,0 +1,95 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"polynat/internal/cost"
+	"polynat/internal/natzone"
+)
+
+type costFlags struct {
+	question      cost.Question
+	standby       string
+	economy       bool
+	observability bool
+	format        string
+}
+
+func costCommand() *cobra.Command {
+	var flags costFlags
+	c := &cobra.Command{
+		Use:   "cost",
+		Short: "Compare a month of managed NAT gateways with NAT instances on AWS, from a dated price table",
+		Long: fmt.Sprintf(`Compares what a month of 730 hours costs by managed NAT gateways and by NAT instances with their standby, the functions
+that watch them and their volumes, and says from which traffic on the instances are the cheaper way.
+
+List prices in USD of %s, for %s; without tax, free tiers and discounts.`, cost.AsOf(), strings.Join(cost.Regions(), ", ")),
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return runCost(c.OutOrStdout(), flags) },
+	}
+	f := c.Flags()
+	q := &flags.question
+	f.StringVar(&q.Region, "region", "us-east-1", "AWS region")
+	f.Float64Var(&q.InGB, "in-gb", 0, "traffic from the Internet in a month, in `GB` of 2^30 bytes, over all zones")
+	f.Float64Var(&q.OutGB, "out-gb", 0, "traffic to the Internet in a month, in `GB`")
+	f.StringVar(&q.InstanceType, "instance-type", "c6gn.large", "type of a NAT instance")
+	f.Float64Var(&q.InstanceHourUSD, "instance-hour-usd", 0, "price of its hour, if not the table's: Spot, savings plan, other type")
+	f.IntVar(&q.Zones, "zones", 1, "availability zones with a NAT")
+	f.StringVar(&flags.standby, "standby", string(cost.StandbyPerZone), "NAT gateways that stand by: perZone, shared or none")
+	f.BoolVar(&flags.economy, "economy", false, "count the economy preset of the failover functions")
+	f.BoolVar(&flags.observability, "observability", false, "count metrics, alarms and the dashboard")
+	f.StringVar(&flags.format, "format", "text", "text or json")
+	return c
+}
+
+func runCost(w io.Writer, flags costFlags) error {
+	if flags.format != "text" && flags.format != "json" {
+		return fmt.Errorf("--format: %q: is not known (use text or json)", flags.format)
+	}
+	q := flags.question
+	q.Standby = cost.Standby(flags.standby)
+	if flags.economy {
+		q.Detection = natzone.EconomyDetection()
+	}
+	if flags.observability {
+		q = q.WithObservability()
+	}
+	answer, err := cost.Ask(q)
+	if err != nil {
+		return err
+	}
+	if flags.format == "json" {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(answer)
+	}
+	return writeCost(w, answer)
+}
+
+func writeCost(w io.Writer, a cost.Answer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	var errs []error
+	line := func(format string, values ...any) {
+		_, err := fmt.Fprintf(t, format, values...)
+		errs = append(errs, err)
+	}
+	for _, side := range []struct {
+		name string
+		cost.Side
+	}{{"by NAT gateway", a.Gateway}, {"by NAT instance", a.NATInstance}} {
+		line("%s\t\t\t\t%.2f USD a month\t\n", side.name, side.MonthlyUSD)
+		for _, item := range side.Items {
+			line("%s\t%.6g\t%s\t%.10g\t%.2f\t\n", item.Name, item.Quantity, item.Unit, item.UnitUSD, item.MonthlyUSD)
+		}
+	}
+	errs = append(errs, t.Flush())
+	_, err := fmt.Fprintf(w, "\nsaving %.2f USD a month; the instances are the cheaper way from %.0f GB a month on (list prices of %s)\n", a.SavingUSD, a.BreakEvenGB, cost.AsOf())
+	return errors.Join(append(errs, err)...)
+}
