@@ -176,82 +176,108 @@ func (t *translator) to4(out, packet []byte, quoted bool) ([]byte, error) {
 	return out, nil
 }
 
+// header4 is what matters of an IPv4 header.
+type header4 struct {
+	src, dst         netip.Addr
+	class, ttl       byte
+	protocol         byte
+	fragmented, more bool
+	offset           uint16 // in bytes
+	id               uint16
+	carried          int // bytes behind the header, also of a quoted packet that is cut short
+}
+
+func parse4(p []byte, quoted bool) (h header4, payload []byte, err error) {
+	if len(p) < headerV4 {
+		return h, nil, errShort
+	}
+	header, length := int(p[0]&0xf)*4, int(binary.BigEndian.Uint16(p[2:]))
+	if header < headerV4 || len(p) < header || length < header || (len(p) < length && !quoted) {
+		return h, nil, errShort
+	}
+	field := binary.BigEndian.Uint16(p[6:])
+	h = header4{
+		src: netip.AddrFrom4([4]byte(p[12:16])), dst: netip.AddrFrom4([4]byte(p[16:20])),
+		class: p[1], ttl: p[8], protocol: p[9],
+		offset: field & 0x1fff << 3, more: field&moreFragments != 0,
+		id: binary.BigEndian.Uint16(p[4:]), carried: length - header,
+	}
+	h.fragmented = h.offset != 0 || h.more
+	return h, p[header:min(len(p), length)], nil
+}
+
 // to6 translates a packet to a client.
 func (t *translator) to6(out, packet []byte, quoted bool) ([]byte, error) {
-	if len(packet) < headerV4 {
-		return nil, errShort
+	h, payload, err := parse4(packet, quoted)
+	if err != nil {
+		return nil, err
 	}
-	header := int(packet[0]&0xf) * 4
-	length := int(binary.BigEndian.Uint16(packet[2:]))
-	if header < headerV4 || len(packet) < header || length < header || (len(packet) < length && !quoted) {
-		return nil, errShort
-	}
-	payload := packet[header:min(len(packet), length)]
-	srcV4, dstV4 := netip.AddrFrom4([4]byte(packet[12:16])), netip.AddrFrom4([4]byte(packet[16:20]))
-	src, ok := t.from4(srcV4)
-	dst, known := t.from4(dstV4)
+	src, ok := t.from4(h.src)
+	dst, known := t.from4(h.dst)
 	if !ok || !known {
 		return nil, errStranger
 	}
-	field := binary.BigEndian.Uint16(packet[6:])
-	offset, more := field&0x1fff<<3, field&moreFragments != 0
-	fragmented := offset != 0 || more
-	protocol := packet[9]
+	protocol := h.protocol
 	if protocol == icmp {
 		protocol = icmp6
 	}
 	start := len(out)
 	out = append(out, make([]byte, headerV6)...)
-	if fragmented {
+	if h.fragmented {
 		out = append(out, make([]byte, headerFragment)...)
 		extension := out[start+headerV6:]
-		extension[0] = protocol
-		if more {
-			offset |= 1
+		field := h.offset
+		if h.more {
+			field |= 1
 		}
-		binary.BigEndian.PutUint16(extension[2:], offset)
-		binary.BigEndian.PutUint32(extension[4:], uint32(binary.BigEndian.Uint16(packet[4:])))
+		extension[0] = protocol
+		binary.BigEndian.PutUint16(extension[2:], field)
+		binary.BigEndian.PutUint32(extension[4:], uint32(h.id))
 	}
 	body := len(out)
-	var err error
-	switch packet[9] {
-	case icmp:
-		if fragmented {
-			return nil, errUnsupported
-		}
-		out, err = t.icmpTo6(out, payload, src, dst, quoted)
-	case tcp, udp:
-		out = append(out, payload...)
-		if offset>>3 == 0 && !quoted {
-			if packet[9] == udp && len(payload) >= 8 && payload[6] == 0 && payload[7] == 0 { // IPv4 may do without a checksum
-				if fragmented {
-					return nil, errUnsupported
-				}
-				binary.BigEndian.PutUint16(out[body+6:], ^fold(pseudo(src, dst, udp, len(payload))+sum(out[body:])))
-				break
-			}
-			err = t.transport(out[body:], packet[9], sum(srcV4.AsSlice())+sum(dstV4.AsSlice()), sum(src.AsSlice())+sum(dst.AsSlice()))
-		}
-	default:
-		err = errUnsupported
-	}
-	if err != nil {
+	if out, err = t.payloadTo6(out, payload, h, src, dst, quoted); err != nil {
 		return nil, err
 	}
 	v6 := out[start:]
-	v6[0], v6[1] = 0x60|packet[1]>>4, packet[1]<<4
+	v6[0], v6[1] = 0x60|h.class>>4, h.class<<4
 	carried := len(v6) - headerV6
 	if quoted {
-		carried = length - header + (body - start - headerV6)
+		carried = h.carried + (body - start - headerV6)
 	}
 	binary.BigEndian.PutUint16(v6[4:], uint16(carried))
-	v6[6], v6[7] = protocol, packet[8]
-	if fragmented {
+	v6[6], v6[7] = protocol, h.ttl
+	if h.fragmented {
 		v6[6] = fragment
 	}
 	copy(v6[8:], src.AsSlice())
 	copy(v6[24:], dst.AsSlice())
 	return out, nil
+}
+
+func (t *translator) payloadTo6(out, payload []byte, h header4, src, dst netip.Addr, quoted bool) ([]byte, error) {
+	switch h.protocol {
+	case icmp:
+		if h.fragmented {
+			return nil, errUnsupported
+		}
+		return t.icmpTo6(out, payload, src, dst, quoted)
+	case tcp, udp:
+	default:
+		return nil, errUnsupported
+	}
+	body := len(out)
+	out = append(out, payload...)
+	if h.offset != 0 || quoted {
+		return out, nil
+	}
+	if h.protocol == udp && len(payload) >= 8 && payload[6] == 0 && payload[7] == 0 { // IPv4 may do without a checksum
+		if h.fragmented {
+			return nil, errUnsupported
+		}
+		binary.BigEndian.PutUint16(out[body+6:], ^fold(pseudo(src, dst, udp, len(payload))+sum(out[body:])))
+		return out, nil
+	}
+	return out, t.transport(out[body:], h.protocol, sum(h.src.AsSlice())+sum(h.dst.AsSlice()), sum(src.AsSlice())+sum(dst.AsSlice()))
 }
 
 // transport corrects the checksum of a TCP or UDP header for the addresses that changed, and the largest segment that a SYN asks for.

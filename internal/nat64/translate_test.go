@@ -248,12 +248,14 @@ func TestALargerSegmentThanFitsIsNotAskedFor(t *testing.T) {
 
 func TestWhatIsNotTheClientsIsDropped(t *testing.T) {
 	tr := newTranslator()
+	stray := swap(mustTranslate(t, newTranslator(), packet6(clientAddr, serverV6, udp, make([]byte, 20))))
+	stray[18], stray[19] = 99, 99
 	for name, p := range map[string][]byte{
 		"to another prefix":                packet6(clientAddr, netip.MustParseAddr("2001:db8::1"), udp, make([]byte, 20)),
 		"as if from the Internet":          packet6(serverV6, serverV6, udp, make([]byte, 20)),
-		"to an address of no client":       swap(mustTranslate(t, newTranslator(), packet6(clientAddr, serverV6, udp, make([]byte, 20)))),
+		"to an address of no client":       stray,
 		"of a protocol without ports":      packet6(clientAddr, serverV6, 99, append(make([]byte, 20), 0)),
-		"neighbour discovery":              packet6(clientAddr, serverV6, icmp6, append([]byte{135}, make([]byte, 23)...)),
+		"neighbor discovery":              packet6(clientAddr, serverV6, icmp6, append([]byte{135}, make([]byte, 23)...)),
 		"empty":                            {},
 		"of a version that does not exist": {0x50},
 	} {

@@ -113,7 +113,8 @@ type Report struct {
 	FailedAttempts int `json:"failedAttempts"`
 	// Classes counts the failed attempts by [Class].
 	Classes map[Class]int `json:"classes,omitempty"`
-	// Failing are the targets that failed in the last round.
+	// Failing are the targets that the verdict rests on: those that failed in the failed rounds, or, of partial loss, those
+	// that failed often.
 	Failing []Target `json:"failing,omitempty"`
 	// Egress is the address seen last; the zero Addr if none was.
 	Egress netip.Addr `json:"egress,omitzero"`
@@ -124,16 +125,20 @@ type Report struct {
 // Class of the outcome of an attempt.
 type Class string
 
-// Classes. Answered and DNS are no failure of the path.
+// Classes. See [Class.Failure] for which of them are a failure of the path.
 const (
-	Answered Class = "answered"
+	Answered Class = "answered" // a whole HTTP answer, whatever its status
 	Timeout  Class = "timeout"
-	Reset    Class = "reset"
+	Reset    Class = "reset" // or closed before the answer was whole
 	Refused  Class = "refused"
-	TLS      Class = "tls"
+	TLS      Class = "tls" // such as a certificate that is not to be trusted
 	DNS      Class = "dns"
 	Other    Class = "other"
 )
+
+// Failure says whether the class speaks against the path. A name that is not found says nothing of the path: the resolver
+// is not behind it. What is wrong with TLS was found in what the target sent, so that packets went both ways.
+func (c Class) Failure() bool { return c != Answered && c != TLS && c != DNS }
 
 // ParseProber and ParseController read the value of their variable.
 func ParseProber(value string) (*Prober, error) {

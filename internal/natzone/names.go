@@ -92,7 +92,8 @@ func DefaultHealing() Healing {
 func DefaultTuning() Tuning { return Tuning{EstablishedTimeout: Duration(350 * time.Second)} }
 
 // SlotLead is how much later than the schedule's minute the slot of its prober begins, so that the next prober is up before the
-// slot of this one ends, although schedules are some seconds late. A prober that is not active all minute has no neighbour to hand over to and begins at once.
+// slot of this one ends, although schedules are some seconds late. A prober that is not active all minute has none to hand over to
+// and begins at once.
 const SlotLead = 3 * time.Second
 
 // FunctionMemory of the prober and the controller, in MB: the least that Lambda offers.
