@@ -255,7 +255,7 @@ func TestWhatIsNotTheClientsIsDropped(t *testing.T) {
 		"as if from the Internet":          packet6(serverV6, serverV6, udp, make([]byte, 20)),
 		"to an address of no client":       stray,
 		"of a protocol without ports":      packet6(clientAddr, serverV6, 99, append(make([]byte, 20), 0)),
-		"neighbor discovery":              packet6(clientAddr, serverV6, icmp6, append([]byte{135}, make([]byte, 23)...)),
+		"neighbor discovery":               packet6(clientAddr, serverV6, icmp6, append([]byte{135}, make([]byte, 23)...)),
 		"empty":                            {},
 		"of a version that does not exist": {0x50},
 	} {
