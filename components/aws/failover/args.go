@@ -21,6 +21,8 @@ type Args struct {
 	Names   names.Component
 	Account access.Account
 	VPCID   pulumi.StringInput
+	// CIDRs of the VPC, from where the interface endpoints may be used.
+	CIDRs []string
 	// Zones by availability zone.
 	Zones     map[string]Zone
 	Targets   []natzone.Target
@@ -30,10 +32,12 @@ type Args struct {
 	// Code of both functions, for the architecture arm64 or x86_64.
 	Code         *artefact.Artefact
 	Architecture string
-	// AlertTopicARN of a topic that exists; empty: one is made, with Emails subscribed.
+	// AlertTopicARN of a topic that exists; empty: one is made, with Subscribers: e-mail addresses and https URLs.
 	AlertTopicARN    string
-	Emails           []string
+	Subscribers      []string
 	LogRetentionDays int
+	// LogKMSKeyARN encrypts the log groups; empty: CloudWatch's own key does.
+	LogKMSKeyARN string
 	// Endpoints are services that get an interface endpoint in the private subnets.
 	Endpoints []string
 	Tags      map[string]string
@@ -58,12 +62,3 @@ type Zone struct {
 	ProberRole, ControllerRole pulumi.StringInput
 	Ready                      []pulumi.Resource
 }
-
-// What components/aws/nat reads of the Failover that New returns (fields, made by failover.go):
-//
-//	LifecycleTopicARN pulumi.StringOutput             target of the groups' lifecycle notices
-//	AlertTopicARN     pulumi.StringOutput             made or given
-//	ProberSecurityGroups map[string]pulumi.StringOutput by zone: ids, so that a restricted ingress lets the prober in
-//	Ready             []pulumi.Resource               what must exist before, and still exist after, the groups: topic, topic
-//	                                                  policy, subscriptions, permissions, functions, rules and targets
-//	further outputs keyed by zone: functions (names, ARNs), log groups, state parameters; queue ARN

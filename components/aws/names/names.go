@@ -38,6 +38,10 @@ func (c Component) AlertTopic() string { return c.Prefix + "-alerts" }
 // DeadLetters is the SQS queue of events that could not be delivered.
 func (c Component) DeadLetters() string { return c.Prefix + "-dead-letters" }
 
+// ProberGroup is the security group of the probers, EndpointGroup that of the interface endpoints.
+func (c Component) ProberGroup() string   { return c.Prefix + "-prober" }
+func (c Component) EndpointGroup() string { return c.Prefix + "-endpoints" } //nolint:revive // see ProberGroup
+
 // Dashboard of CloudWatch.
 func (c Component) Dashboard(region string) string { return c.Prefix + "-" + region }
 
@@ -61,6 +65,10 @@ func (z Zone) Prober() string { return z.Prefix + "-prober" }
 
 // Controller is the function, and its role.
 func (z Zone) Controller() string { return z.Prefix + "-controller" }
+
+// Schedule and Events are the EventBridge rules that start the two.
+func (z Zone) Schedule() string { return z.Prefix + "-schedule" }
+func (z Zone) Events() string   { return z.Prefix + "-events" } //nolint:revive // see Schedule
 
 // InstanceRole is the role of the instance, and its profile.
 func (z Zone) InstanceRole() string { return z.Prefix + "-instance" }

@@ -241,10 +241,12 @@ type Failover struct {
 type Observability struct {
 	// AlertTopicARN of an SNS topic for alerts and alarms. Default: one is made.
 	AlertTopicARN string
-	// Emails that are subscribed to the topic that is made.
-	Emails []string
+	// Subscribers of the topic that is made: e-mail addresses, which have to confirm, and https URLs.
+	Subscribers []string
 	// LogRetentionDays of the log groups, one of those that CloudWatch knows. Default 30.
 	LogRetentionDays int
+	// LogKMSKeyARN of a key that encrypts the log groups; its policy has to let CloudWatch Logs use it. Default: CloudWatch's own.
+	LogKMSKeyARN string
 	// NoAlarms leaves the alarms out, NoDashboard the dashboard.
 	NoAlarms, NoDashboard bool
 	// MetricInterval of the agent, at least 10 s. Default 1 min.
