@@ -1,0 +1,273 @@
+package kernel
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/binaryutil"
+	"github.com/google/nftables/expr"
+	"go4.org/netipx"
+	"golang.org/x/sys/unix"
+)
+
+// TableName is the nftables table of family ip that belongs to natd alone.
+const TableName = "polynat"
+
+const clientSet = "clients"
+
+// ruleset is the content of the table.
+type ruleset struct {
+	clients []nftables.SetElement
+	chains  []chain
+}
+
+type chain struct {
+	nftables.Chain
+	rules [][]expr.Any
+}
+
+// desired is the ruleset of a configuration.
+func desired(c Config) (*ruleset, error) {
+	clients, err := elements(c.Clients)
+	if err != nil {
+		return nil, err
+	}
+	accept := nftables.ChainPolicyAccept
+	hook := func(name string, t nftables.ChainType, h *nftables.ChainHook, p *nftables.ChainPriority, rules ...[]expr.Any) chain {
+		return chain{nftables.Chain{Name: name, Type: t, Hooknum: h, Priority: p, Policy: &accept}, rules}
+	}
+	return &ruleset{clients: clients, chains: []chain{
+		hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, inputRules(c)...),
+		hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, forwardRules(c)...),
+		hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, postroutingRules(c)...),
+	}}, nil
+}
+
+// inputRules: what arrives for Address and belongs to no connection is dropped. Else the kernel would answer a server that goes on
+// with a connection of a former holder by a reset, before the client has said a word.
+func inputRules(c Config) [][]expr.Any {
+	rules := [][]expr.Any{
+		rule(addressIs(destination, c.Address), client(source, false), ctState(expr.CtStateBitNEW|expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
+	}
+	if c.HealthPort != 0 {
+		rules = append(rules, rule(tcp(), portIs(c.HealthPort), client(source, false), verdict(expr.VerdictDrop)))
+	}
+	return rules
+}
+
+// forwardRules: an invalid packet is not translated, so it must not leave; a packet from within an unknown connection is answered.
+func forwardRules(c Config) [][]expr.Any {
+	rules := [][]expr.Any{
+		rule(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
+		rule(client(source, true), client(destination, false), ctState(expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
+	}
+	if c.MidStream != PickUp {
+		rules = append(rules, rule(client(source, true), client(destination, false), tcp(), notFirst(), ctState(expr.CtStateBitNEW),
+			[]expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}))
+	}
+	return rules
+}
+
+// postroutingRules see the first packet of a connection only.
+func postroutingRules(c Config) [][]expr.Any {
+	var rules [][]expr.Any
+	if c.Self {
+		rules = append(rules, rule(addressIs(source, c.Primary), client(destination, false), notLinkLocal(), snat(c.Address, true)))
+	}
+	rules = append(rules,
+		rule(addressIs(source, c.Primary), verdict(expr.VerdictAccept)),
+		rule(addressIs(source, c.Address), verdict(expr.VerdictAccept)))
+	if c.Canary.IsValid() {
+		rules = append(rules, rule(addressIs(source, c.Canary), client(destination, false), snat(c.Primary, true)))
+	}
+	if c.MidStream == PickUp {
+		rules = append(rules, rule(client(source, true), client(destination, false), tcp(), notFirst(), snat(c.Address, false)))
+	}
+	return append(rules, rule(client(source, true), client(destination, false), snat(c.Address, true)))
+}
+
+// elements are the ranges of an interval set, as the kernel lists them: each beginning, and each end exclusive.
+func elements(prefixes []netip.Prefix) ([]nftables.SetElement, error) {
+	var b netipx.IPSetBuilder
+	for _, p := range prefixes {
+		if !p.Addr().Is4() || p.Bits() == 0 {
+			return nil, fmt.Errorf("clients: %s: is not an IPv4 network (name the networks whose traffic is translated)", p)
+		}
+		b.AddPrefix(p)
+	}
+	set, err := b.IPSet()
+	if err != nil {
+		return nil, err
+	}
+	if len(set.Ranges()) == 0 {
+		return nil, fmt.Errorf("clients: none: nothing would be translated")
+	}
+	var out []nftables.SetElement
+	for _, r := range set.Ranges() {
+		out = append(out, nftables.SetElement{Key: r.From().AsSlice()})
+		if end := r.To().Next(); end.IsValid() {
+			out = append(out, nftables.SetElement{Key: end.AsSlice(), IntervalEnd: true})
+		}
+	}
+	return out, nil
+}
+
+// applyRuleset replaces the table, in one transaction, if it is not as desired. It says what it did.
+func (k *Kernel) applyRuleset(c Config) (string, error) {
+	want, err := desired(c)
+	if err != nil {
+		return "", err
+	}
+	have, err := k.read()
+	if err != nil {
+		return "", fmt.Errorf("read table %s: %w", TableName, err)
+	}
+	if have != nil && have.String() == want.String() {
+		return "", nil
+	}
+	what := "ruleset: was missing"
+	table := &nftables.Table{Name: TableName, Family: nftables.TableFamilyIPv4}
+	if have != nil {
+		what = "ruleset: differed in " + firstDifference(have.String(), want.String())
+		k.nft.DelTable(table)
+	}
+	table = k.nft.AddTable(table)
+	set := &nftables.Set{Table: table, Name: clientSet, KeyType: nftables.TypeIPAddr, Interval: true}
+	if err := k.nft.AddSet(set, want.clients); err != nil {
+		return "", err
+	}
+	for _, ch := range want.chains {
+		added := ch.Chain
+		added.Table = table
+		k.nft.AddChain(&added)
+		for _, exprs := range ch.rules {
+			k.nft.AddRule(&nftables.Rule{Table: table, Chain: &added, Exprs: bind(exprs, set)})
+		}
+	}
+	return what, k.nft.Flush()
+}
+
+// bind gives the lookups of a rule the set's id within the transaction.
+func bind(exprs []expr.Any, set *nftables.Set) []expr.Any {
+	out := slices.Clone(exprs)
+	for i, e := range out {
+		if l, ok := e.(*expr.Lookup); ok {
+			bound := *l
+			bound.SetID = set.ID
+			out[i] = &bound
+		}
+	}
+	return out
+}
+
+// read is the table as the kernel lists it, or nil.
+func (k *Kernel) read() (*ruleset, error) {
+	tables, err := k.nft.ListTablesOfFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(tables, func(t *nftables.Table) bool { return t.Name == TableName })
+	if i < 0 {
+		return nil, nil
+	}
+	table := tables[i]
+	r := &ruleset{}
+	sets, err := k.nft.GetSets(table)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sets {
+		if s.Name != clientSet {
+			r.chains = append(r.chains, chain{Chain: nftables.Chain{Name: "set " + s.Name}}) // makes the table differ
+			continue
+		}
+		if r.clients, err = k.nft.GetSetElements(s); err != nil {
+			return nil, err
+		}
+	}
+	chains, err := k.nft.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	if err != nil {
+		return nil, err
+	}
+	for _, ch := range chains {
+		if ch.Table.Name != TableName {
+			continue
+		}
+		rules, err := k.nft.GetRules(table, ch)
+		if err != nil {
+			return nil, err
+		}
+		read := chain{Chain: *ch}
+		for _, rule := range rules {
+			read.rules = append(read.rules, rule.Exprs)
+		}
+		r.chains = append(r.chains, read)
+	}
+	return r, nil
+}
+
+// The matches and statements that rules are made of. All use register 1.
+
+type field uint32 // offset in the IPv4 header
+
+const (
+	source      field = 12
+	destination field = 16
+)
+
+func rule(parts ...[]expr.Any) []expr.Any { return slices.Concat(parts...) }
+
+func load(f field) expr.Any {
+	return &expr.Payload{DestRegister: 1, Base: expr.PayloadBaseNetworkHeader, Offset: uint32(f), Len: 4}
+}
+
+func equal(data ...byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register: 1, Data: data} }
+
+func addressIs(f field, a netip.Addr) []expr.Any { return []expr.Any{load(f), equal(a.AsSlice()...)} }
+
+func client(f field, in bool) []expr.Any {
+	return []expr.Any{load(f), &expr.Lookup{SourceRegister: 1, SetName: clientSet, Invert: !in}}
+}
+
+// notLinkLocal spares instance metadata, the resolver and the clock.
+func notLinkLocal() []expr.Any {
+	return []expr.Any{load(destination),
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: []byte{255, 255, 0, 0}, Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{169, 254, 0, 0}}}
+}
+
+func tcp() []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(unix.IPPROTO_TCP)}
+}
+
+func portIs(port uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 2, Len: 2},
+		equal(binaryutil.BigEndian.PutUint16(port)...)}
+}
+
+// notFirst matches TCP packets that do not begin a connection: of FIN, SYN, RST and ACK not SYN alone.
+func notFirst() []expr.Any {
+	const fin, syn, rst, ack = 1, 2, 4, 16
+	return []expr.Any{
+		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{syn}}}
+}
+
+func ctState(bits uint32) []expr.Any {
+	return []expr.Any{
+		&expr.Ct{Register: 1, Key: expr.CtKeySTATE},
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 4, Mask: binaryutil.NativeEndian.PutUint32(bits), Xor: make([]byte, 4)},
+		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: make([]byte, 4)}}
+}
+
+func verdict(kind expr.VerdictKind) []expr.Any { return []expr.Any{&expr.Verdict{Kind: kind}} }
+
+func snat(to netip.Addr, random bool) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: to.AsSlice()},
+		&expr.NAT{Type: expr.NATTypeSourceNAT, Family: unix.NFPROTO_IPV4, RegAddrMin: 1, FullyRandom: random}}
+}
