@@ -59,6 +59,10 @@ type Move struct {
 	Interrupts bool
 	// Replaces are the types whose resources the step replaces, as `pulumi up --replace` does.
 	Replaces []string
+	// Happens is what the cloud does before the step, such as an instance that dies; nil for nothing.
+	Happens func(World)
+	// Still is true for an update that must find nothing to do.
+	Still bool
 	// Destroys is true for a `pulumi destroy` instead of an `up`. What goes then is not missed.
 	Destroys bool
 }
@@ -255,6 +259,9 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 			return nil, err
 		}
 	}
+	if move.Happens != nil {
+		move.Happens(w.setup.World)
+	}
 	before, stackBefore := w.setup.World.Clone(), w.stack.Clone()
 	defer stackBefore.Close()
 	logged := len(w.server.Operations())
@@ -273,6 +280,9 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	step.Operations = len(ops)
 	if err != nil {
 		step.Problems = append(step.Problems, err.Error())
+	}
+	if move.Still && len(ops) > 0 {
+		step.Problems = append(step.Problems, fmt.Sprintf("there was nothing to do, and %d operations were done, first the %s of %s", len(ops), ops[0].Kind, ops[0].Name))
 	}
 	if move.Begins {
 		w.setup.World.Watch()
