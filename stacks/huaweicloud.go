@@ -54,6 +54,7 @@ type huaweicloudLoadBalancer struct {
 	Name       string                         `config:"name"`
 	Zones      []string                       `config:"zones"`
 	Address    string                         `config:"address"`
+	L4FlavorID string                         `config:"l4FlavorId"`
 	L7FlavorID string                         `config:"l7FlavorId"`
 	Listeners  map[string]huaweicloudListener `config:"listeners"`
 }
@@ -144,22 +145,57 @@ type huaweicloudSNATRule struct {
 // huaweicloudLast is what the setup exported.
 type huaweicloudLast struct {
 	VPCID, SubnetID string
-	// Rules as they were, by key.
-	Rules map[string]privatenat.Before
+	// Addresses and PortIDs of the load balancers, by key.
+	Addresses, PortIDs map[string]string
+	// Service and NAT are what the two components held.
+	Service, NAT network.Claims
 }
 
 func readHuaweicloudLast(outputs map[string]any) huaweicloudLast {
 	service, _ := outputs["service"].(map[string]any)
-	last := huaweicloudLast{Rules: map[string]privatenat.Before{}}
+	held, _ := outputs["held"].(map[string]any)
+	last := huaweicloudLast{
+		Addresses: outputTexts(service["addresses"]), PortIDs: outputTexts(service["portIds"]),
+		Service: readClaims(held["service"]), NAT: readClaims(held["privateNat"]),
+	}
 	last.VPCID, _ = service["vpcId"].(string)
 	last.SubnetID, _ = service["subnetId"].(string)
-	rules, _ := outputs["rules"].(map[string]any)
-	for k, r := range rules {
-		fields, _ := r.(map[string]any)
-		text := func(key string) string { s, _ := fields[key].(string); return s }
-		last.Rules[k] = privatenat.Before{TransitIP: text("transitIp"), Target: text("target"), Protocol: text("protocol"), Port: text("port")}
-	}
 	return last
+}
+
+// outputTexts are the texts of an output.
+func outputTexts(output any) map[string]string {
+	texts := map[string]string{}
+	m, _ := output.(map[string]any)
+	for k, v := range m {
+		if text, ok := v.(string); ok {
+			texts[k] = text
+		}
+	}
+	return texts
+}
+
+func readClaims(output any) network.Claims {
+	claims := network.Claims{}
+	m, _ := output.(map[string]any)
+	for field, v := range m {
+		c := outputTexts(v)
+		claims[field] = network.Claim{Value: c["value"], Of: c["of"], Sharers: c["sharers"]}
+	}
+	return claims
+}
+
+// record makes claims an output. Addresses that the cloud chooses are known by then: those of the keys in section.
+func record(claims network.Claims, section string, addresses pulumi.StringMapOutput) pulumi.Map {
+	output := pulumi.Map{}
+	for field, c := range claims {
+		var value pulumi.StringInput = pulumi.String(c.Value)
+		if key, ok := strings.CutPrefix(network.Holder(field), section+"."); ok && c.Value == "" {
+			value = addresses.MapIndex(pulumi.String(key))
+		}
+		output[field] = pulumi.StringMap{"value": value, "of": pulumi.String(c.Of), "sharers": pulumi.String(c.Sharers)}
+	}
+	return output
 }
 
 // huaweicloudSetup is one run of the setup.
@@ -224,6 +260,7 @@ func (s *huaweicloudSetup) validate() error {
 				if _, instance := service.Instances[k]; balancer || instance {
 					problems.Add("huaweicloud.privateNat.targets."+k, k, "is a load balancer or an instance of huaweicloud.service", "rename one of the two")
 				}
+				s.disguised(&problems, k)
 			}
 		}
 		if err := s.privateNATArgs().Validate(); err != nil {
@@ -246,8 +283,26 @@ func (s *huaweicloudSetup) validate() error {
 	return problems.Err()
 }
 
+// disguised finds a target that is a load balancer of service by its port or its address: the cloud counts it as that, and
+// takes one rule for it.
+func (s *huaweicloudSetup) disguised(problems *problem.List, target string) {
+	t := s.config.PrivateNAT.Targets[target]
+	for _, k := range slices.Sorted(maps.Keys(s.config.Service.LoadBalancers)) {
+		address := s.config.Service.LoadBalancers[k].Address
+		if address == "" {
+			address = s.last.Addresses[k]
+		}
+		for _, f := range []struct{ name, value, of string }{{"address", t.Address, address}, {"portId", t.PortID, s.last.PortIDs[k]}} {
+			if f.value != "" && f.value == f.of {
+				problems.Add("huaweicloud.privateNat.targets."+target+"."+f.name, f.value, "is load balancer "+k+" of huaweicloud.service", "let rules lead to "+k+" itself")
+			}
+		}
+	}
+}
+
 func (s *huaweicloudSetup) run() (pulumi.Map, error) {
-	outputs := pulumi.Map{}
+	outputs, held := pulumi.Map{}, pulumi.Map{}
+	outputs["held"] = held
 	if s.config.Service != nil {
 		args := s.serviceArgs()
 		args.Provider = s.provider
@@ -258,6 +313,7 @@ func (s *huaweicloudSetup) run() (pulumi.Map, error) {
 		outputs["service"] = pulumi.Map{
 			"vpcId": s.service.VPCID, "subnetId": s.service.SubnetID, "addresses": s.service.Addresses, "portIds": s.service.PortIDs,
 		}
+		held["service"] = record(args.Claims(), "loadBalancers", s.service.Addresses)
 	}
 	if s.config.PrivateNAT == nil {
 		return outputs, nil
@@ -270,19 +326,8 @@ func (s *huaweicloudSetup) run() (pulumi.Map, error) {
 	}
 	outputs["gatewayId"], outputs["transitAddresses"] = nat.GatewayID, nat.Addresses
 	outputs["urls"], outputs["checks"], outputs["subnets"] = nat.URLs, nat.Checks, nat.Subnets
-	outputs["rules"] = recordedRules(args)
+	held["privateNat"] = record(args.Claims(), "transitIps", nat.Addresses)
 	return outputs, nil
-}
-
-// recordedRules are what the next update needs to know of this one.
-func recordedRules(args *privatenat.Args) pulumi.Map {
-	rules := pulumi.Map{}
-	for k, b := range args.Standing() {
-		rules[k] = pulumi.StringMap{
-			"transitIp": pulumi.String(b.TransitIP), "target": pulumi.String(b.Target), "protocol": pulumi.String(b.Protocol), "port": pulumi.String(b.Port),
-		}
-	}
-	return rules
 }
 
 func (v huaweicloudVPC) args() network.VPC       { return network.VPC(v) }

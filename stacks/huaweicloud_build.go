@@ -3,6 +3,7 @@ package stacks
 import (
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi/config"
@@ -58,7 +59,7 @@ func huaweicloudProviderKeys() []string {
 func (s *huaweicloudSetup) serviceArgs() *loadbalancer.Args {
 	c := s.config.Service
 	args := &loadbalancer.Args{
-		VPC: c.VPC.args(), Subnet: c.Subnet.args(), Tags: s.config.Tags,
+		VPC: c.VPC.args(), Subnet: c.Subnet.args(), Held: s.last.Service, Tags: s.config.Tags,
 		LoadBalancers: map[string]loadbalancer.LoadBalancer{}, Groups: map[string]loadbalancer.Group{}, Instances: map[string]loadbalancer.Instance{},
 	}
 	for k, b := range c.LoadBalancers {
@@ -66,7 +67,7 @@ func (s *huaweicloudSetup) serviceArgs() *loadbalancer.Args {
 		for k, l := range b.Listeners {
 			listeners[k] = loadbalancer.Listener(l)
 		}
-		args.LoadBalancers[k] = loadbalancer.LoadBalancer{Name: b.Name, Zones: b.Zones, Address: b.Address, L7FlavorID: b.L7FlavorID, Listeners: listeners}
+		args.LoadBalancers[k] = loadbalancer.LoadBalancer{Name: b.Name, Zones: b.Zones, Address: b.Address, L4FlavorID: b.L4FlavorID, L7FlavorID: b.L7FlavorID, Listeners: listeners}
 	}
 	for k, g := range c.Groups {
 		members := map[string]loadbalancer.Member{}
@@ -76,9 +77,37 @@ func (s *huaweicloudSetup) serviceArgs() *loadbalancer.Args {
 		args.Groups[k] = loadbalancer.Group{Name: g.Name, Protocol: g.Protocol, Method: g.Method, HealthPath: g.HealthPath, Members: members}
 	}
 	for k, i := range c.Instances {
-		args.Instances[k] = loadbalancer.Instance(i)
+		args.Instances[k] = loadbalancer.Instance{
+			Name: i.Name, Zone: i.Zone, FlavorID: i.FlavorID, ImageID: i.ImageID, Page: i.Page, Admits: s.admits(k),
+		}
 	}
 	return args
+}
+
+// admits are the connections that rules lead to an instance. Nobody documents whether a client's address arrives as it is,
+// or one of the gateway, so both are let in: the VPC of the clients, and the gateway's subnet. Rules that are wrong are left to
+// the other component.
+func (s *huaweicloudSetup) admits(instance string) []loadbalancer.Admission {
+	nat := s.config.PrivateNAT
+	if nat == nil {
+		return nil
+	}
+	gateway := s.config.Service.Subnet.CIDR
+	if nat.Gateway.SubnetID != "" { // another subnet, whose CIDR is not known
+		gateway = s.config.Service.VPC.CIDR
+	}
+	var admits []loadbalancer.Admission
+	for _, k := range slices.Sorted(maps.Keys(nat.Rules)) {
+		r := nat.Rules[k]
+		clients := nat.Networks[nat.TransitIPs[r.TransitIP].Network].VPC.CIDR
+		for _, cidr := range []string{clients, gateway} {
+			a := loadbalancer.Admission{Protocol: strings.ToLower(r.Protocol), Port: r.TargetPort, CIDR: cidr}
+			if r.Target == instance && a.Validate() == nil && !slices.Contains(admits, a) {
+				admits = append(admits, a)
+			}
+		}
+	}
+	return admits
 }
 
 // privateNATArgs translates the block. What the service side makes is, before it has been registered, known by the ids of the
@@ -89,7 +118,7 @@ func (s *huaweicloudSetup) privateNATArgs() *privatenat.Args {
 	args := &privatenat.Args{
 		Gateway:  privatenat.Gateway{Name: g.Name, Spec: g.Spec, VPCID: id(g.VPCID), VPCCIDR: g.VPCCIDR, SubnetID: id(g.SubnetID)},
 		Networks: map[string]network.Network{}, TransitIPs: map[string]privatenat.TransitIP{}, Targets: map[string]privatenat.Target{},
-		Rules: map[string]privatenat.Rule{}, SNATRules: map[string]privatenat.SNATRule{}, Before: s.last.Rules, Tags: s.config.Tags,
+		Rules: map[string]privatenat.Rule{}, SNATRules: map[string]privatenat.SNATRule{}, Held: s.last.NAT, Tags: s.config.Tags,
 	}
 	for k, n := range c.Networks {
 		args.Networks[k] = network.Network{VPC: n.VPC.args(), Subnet: n.Subnet.args()}
@@ -150,7 +179,7 @@ func (s *huaweicloudSetup) ownService(args *privatenat.Args) {
 	for k := range c.Instances {
 		target := privatenat.Target{Type: privatenat.Instance, PortID: pulumi.String("")}
 		if s.service != nil {
-			target.PortID, target.Ready = s.service.InstancePortID(k), []pulumi.Resource{s.service.Instance(k)}
+			target.PortID, target.Ready = s.service.InstancePortID(k), s.service.InstanceReady(k)
 		}
 		args.Targets[k] = target
 	}

@@ -24,9 +24,9 @@ type onCloud struct {
 	stack *engine.Stack
 }
 
-func newOnCloud(t *testing.T, h *hw, mutate pulumi.ResourceTransformation) *onCloud {
+func newOnCloud(t *testing.T, h *hw, mutate pulumi.ResourceTransformation, options ...huaweicloud.Options) *onCloud {
 	t.Helper()
-	c := &onCloud{hw: h, cloud: huaweicloud.New(huaweicloud.Options{})}
+	c := &onCloud{hw: h, cloud: huaweicloud.New(append(options, huaweicloud.Options{})[0])}
 	program := func(ctx *pulumi.Context) error {
 		if mutate != nil {
 			if err := ctx.RegisterStackTransformation(mutate); err != nil {
@@ -47,16 +47,22 @@ func newOnCloud(t *testing.T, h *hw, mutate pulumi.ResourceTransformation) *onCl
 	return c
 }
 
-// up updates the stack to the configuration, and finds what is left to do then and rules that are not reached.
-func (c *onCloud) up(name string) error {
+// configure gives the stack the configuration.
+func (c *onCloud) configure() {
 	c.t.Helper()
 	text, err := json.Marshal(c.block)
+	if err == nil {
+		err = c.stack.SetConfig(huaweicloudKey, string(text))
+	}
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := c.stack.SetConfig(huaweicloudKey, string(text)); err != nil {
-		c.t.Fatal(err)
-	}
+}
+
+// up updates the stack to the configuration, and finds what is left to do then and rules that are not reached.
+func (c *onCloud) up(name string) error {
+	c.t.Helper()
+	c.configure()
 	if result, err := c.stack.Up(c.t.Context()); err != nil {
 		return fmt.Errorf("%s: %w\n%s", name, err, strings.Join(result.Diagnostics, "\n"))
 	}
@@ -83,9 +89,14 @@ func (c *onCloud) ok(name string) {
 	}
 }
 
+func (c *onCloud) outputs() map[string]any {
+	outputs, _ := c.stack.Outputs()["huaweicloud"].(map[string]any)
+	return outputs
+}
+
 // address is that of the transit IP.
 func (c *onCloud) address() string {
-	outputs, _ := c.stack.Outputs()["huaweicloud"].(map[string]any)
+	outputs := c.outputs()
 	addresses, _ := outputs["transitAddresses"].(map[string]any)
 	address, _ := addresses["main"].(string)
 	if address == "" {
@@ -115,6 +126,18 @@ var huaweicloudChanges = []struct {
 	{"another subnet for the applications", func(h *onCloud) { h.set("privateNat.networks.app.subnet.gateway", "192.168.0.200") }},
 	{"another instance", func(h *onCloud) { h.set("service.instances.ecs-b.zone", "cn-north-4b") }},
 	{"a fixed address for the load balancer", func(h *onCloud) { h.set("service.loadBalancers.elb01.address", "10.0.0.99") }},
+	{"a rule to an instance", func(h *onCloud) { h.rule("ssh", block{"target": "ecs-b", "port": 2222, "targetPort": 22}) }},
+	{"everything of an instance", func(h *onCloud) {
+		h.rule("web", block{"target": "ecs-b", "protocol": "any", "port": 0, "targetPort": 0})
+	}},
+	{"a host on premises", func(h *onCloud) {
+		h.set("privateNat.targets.onsite", block{"type": "address", "address": "172.16.0.9"})
+		h.rule("onsite", block{"target": "onsite", "port": 81})
+	}},
+	{"the opposite direction", func(h *onCloud) {
+		h.set("privateNat.transitIps.outward", block{"network": "app"})
+		h.set("privateNat.snatRules", block{"reports": block{"transitIp": "outward"}, "batch": block{"transitIp": "outward", "cidr": "10.0.9.0/24"}})
+	}},
 	{"no rule", func(h *onCloud) { h.set("privateNat.rules", nil) }},
 	{"no private NAT", func(h *onCloud) { h.set("privateNat", nil) }},
 	{"a larger gateway under another name", func(h *onCloud) {
@@ -124,20 +147,202 @@ var huaweicloudChanges = []struct {
 
 func TestEveryChangeOnHuaweiCloudConvergesThereAndBack(t *testing.T) {
 	for _, c := range huaweicloudChanges {
-		t.Run(c.name, func(t *testing.T) {
-			h := newHW(t)
-			before := newHW(t)
-			on := newOnCloud(t, h, nil)
-			on.ok("deploy")
-			c.change(on)
-			on.ok("there")
-			h.block = before.block
-			on.ok("back")
-			if result, err := on.stack.Destroy(t.Context()); err != nil {
-				t.Fatalf("destroy: %v\n%s", err, strings.Join(result.Diagnostics, "\n"))
-			}
-		})
+		for name, options := range map[string]huaweicloud.Options{
+			c.name:                                {},
+			c.name + ", where clients are hidden": {HideClients: true},
+			c.name + ", where a transit IP serves one gateway": {OneGateway: true},
+		} {
+			t.Run(name, func(t *testing.T) {
+				h := newHW(t)
+				before := newHW(t)
+				on := newOnCloud(t, h, nil, options)
+				on.ok("deploy")
+				c.change(on)
+				on.ok("there")
+				h.block = before.block
+				on.ok("back")
+				if result, err := on.stack.Destroy(t.Context()); err != nil {
+					t.Fatalf("destroy: %v\n%s", err, strings.Join(result.Diagnostics, "\n"))
+				}
+			})
+		}
 	}
+}
+
+// huaweicloudCollisions are updates in which something new would meet what the old state still holds. Each begins with a
+// deployed stack.
+var huaweicloudCollisions = []struct {
+	name           string
+	before, change func(*onCloud)
+}{
+	{"a rule under another key", nil, func(h *onCloud) {
+		h.set("privateNat.rules", nil)
+		h.rule("www", block{})
+	}},
+	{"two rules that change load balancers", func(h *onCloud) {
+		h.second()
+		h.rule("other", block{"target": "elb02", "port": 81})
+	}, func(h *onCloud) {
+		h.set("privateNat.rules.web.target", "elb02")
+		h.set("privateNat.rules.other.target", "elb01")
+	}},
+	{"two rules that change ports", func(h *onCloud) { h.rule("ssh", block{"target": "ecs-b", "port": 22, "targetPort": 22}) }, func(h *onCloud) {
+		h.set("privateNat.rules.web.port", 22)
+		h.set("privateNat.rules.ssh.port", 80)
+	}},
+	{"a port that another rule still has", func(h *onCloud) { h.rule("ssh", block{"target": "ecs-b", "port": 22, "targetPort": 22}) }, func(h *onCloud) {
+		h.set("privateNat.rules.ssh", nil)
+		h.rule("all", block{"target": "ecs-b", "protocol": "any", "port": 0, "targetPort": 0})
+		h.set("privateNat.rules.web", nil)
+	}},
+	{"a listener under another key", nil, func(h *onCloud) {
+		h.set("service.loadBalancers.elb01.listeners", block{"www": block{"port": 80, "group": "group-b"}})
+	}},
+	{"two listeners that change ports", func(h *onCloud) {
+		h.set("service.loadBalancers.elb01.listeners.more", block{"port": 81, "group": "group-b"})
+	}, func(h *onCloud) {
+		h.set("service.loadBalancers.elb01.listeners.more.port", 80)
+		h.set("service.loadBalancers.elb01.listeners.http.port", 81)
+	}},
+	{"a member under another key", nil, func(h *onCloud) {
+		h.set("service.groups.group-b.members", block{"www": block{"instance": "ecs-b", "port": 80}})
+	}},
+	{"a member with an address under another key", func(h *onCloud) {
+		h.set("service.groups.group-b.members.old", block{"address": "10.0.0.20", "port": 80})
+	}, func(h *onCloud) {
+		h.set("service.groups.group-b.members.old", nil)
+		h.set("service.groups.group-b.members.older", block{"address": "10.0.0.20", "port": 80})
+	}},
+	{"a load balancer with a fixed address under another key", func(h *onCloud) {
+		h.second()
+		h.set("service.loadBalancers.elb02.address", "10.0.0.99")
+	}, func(h *onCloud) {
+		h.set("service.loadBalancers.elb02", nil)
+		h.set("service.loadBalancers.elb03", block{"zones": list("cn-north-4a"), "address": "10.0.0.99", "listeners": block{"http": block{"port": 80, "group": "group-b"}}})
+	}},
+	{"a load balancer with the automatic address of another", nil, func(h *onCloud) {
+		h.second()
+		service, _ := h.outputs()["service"].(map[string]any)
+		addresses, _ := service["addresses"].(map[string]any)
+		h.set("service.loadBalancers.elb02.address", addresses["elb01"])
+	}},
+	{"two load balancers that change addresses", func(h *onCloud) {
+		h.second()
+		h.set("service.loadBalancers.elb01.address", "10.0.0.98")
+		h.set("service.loadBalancers.elb02.address", "10.0.0.99")
+	}, func(h *onCloud) {
+		h.set("service.loadBalancers.elb01.address", "10.0.0.99")
+		h.set("service.loadBalancers.elb02.address", "10.0.0.98")
+	}},
+	{"a transit IP with a fixed address under another key", func(h *onCloud) { h.set("privateNat.transitIps.main.address", "192.168.0.9") }, func(h *onCloud) {
+		h.set("privateNat.transitIps", block{"new": block{"network": "app", "address": "192.168.0.9"}})
+		h.set("privateNat.rules.web.transitIp", "new")
+	}},
+	{"two transit IPs that change addresses", func(h *onCloud) {
+		h.set("privateNat.transitIps.main.address", "192.168.0.9")
+		h.set("privateNat.transitIps.more", block{"network": "app", "address": "192.168.0.10"})
+	}, func(h *onCloud) {
+		h.set("privateNat.transitIps.main.address", "192.168.0.10")
+		h.set("privateNat.transitIps.more.address", "192.168.0.9")
+	}},
+	{"an SNAT rule under another key", (*onCloud).outward, func(h *onCloud) {
+		h.set("privateNat.snatRules", block{"other": block{"transitIp": "outward"}, "cidr": block{"transitIp": "outward", "cidr": "10.0.9.0/24"}})
+	}},
+	{"an SNAT rule with a CIDR under another key", (*onCloud).outward, func(h *onCloud) {
+		h.set("privateNat.snatRules.batch", nil)
+		h.set("privateNat.snatRules.night", block{"transitIp": "outward", "cidr": "10.0.9.0/24"})
+	}},
+	{"a transit IP for the other direction", (*onCloud).outward, func(h *onCloud) {
+		h.set("privateNat.snatRules", nil)
+		h.set("privateNat.rules.web.transitIp", "outward")
+	}},
+	{"a smaller gateway for fewer rules", func(h *onCloud) {
+		h.rules(20)
+		h.set("privateNat.gateway.spec", "Medium")
+	}, func(h *onCloud) {
+		h.set("privateNat.rules.r19", nil)
+		h.set("privateNat.gateway.spec", "Small")
+	}},
+	{"a full gateway, and one rule for another", func(h *onCloud) { h.rules(19) }, func(h *onCloud) {
+		h.set("privateNat.rules.r18", nil)
+		h.rule("new", block{"target": "ecs-b", "port": 2000, "targetPort": 22})
+	}},
+	{"a full gateway, and a rule for another of the other kind", func(h *onCloud) {
+		h.outward()
+		h.rules(17)
+	}, func(h *onCloud) {
+		h.set("privateNat.snatRules.batch", nil)
+		h.rule("new", block{"target": "ecs-b", "port": 2000, "targetPort": 22})
+	}},
+}
+
+// outward adds the opposite direction: two SNAT rules.
+func (c *onCloud) outward() {
+	c.set("privateNat.transitIps.outward", block{"network": "app"})
+	c.set("privateNat.snatRules", block{"reports": block{"transitIp": "outward"}, "batch": block{"transitIp": "outward", "cidr": "10.0.9.0/24"}})
+}
+
+// rules adds n rules to the one there is.
+func (c *onCloud) rules(n int) {
+	for i := range n {
+		c.rule(fmt.Sprintf("r%d", i), block{"target": "ecs-b", "port": 1000 + i, "targetPort": 22})
+	}
+}
+
+// forget takes the outputs away, by which an update knows what the last one left.
+func (c *onCloud) forget() {
+	c.t.Helper()
+	text, err := c.stack.Export()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	var whole map[string]any
+	if err := json.Unmarshal(text, &whole); err != nil {
+		c.t.Fatal(err)
+	}
+	for _, r := range whole["deployment"].(map[string]any)["resources"].([]any) {
+		if r := r.(map[string]any); r["type"] == "pulumi:pulumi:Stack" {
+			delete(r, "outputs")
+		}
+	}
+	if text, err = json.Marshal(whole); err == nil {
+		err = c.stack.Import(text)
+	}
+	if err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// What is refused before anything happens is what the cloud would refuse in the middle of the update.
+func TestAnUpdateThatWouldGetStuckIsRefusedAtPreview(t *testing.T) {
+	var text strings.Builder
+	for _, c := range huaweicloudCollisions {
+		on := newOnCloud(t, newHW(t), nil)
+		if c.before != nil {
+			c.before(on)
+		}
+		on.ok(c.name + ": deploy")
+		on.ok(c.name + ": the same again")
+		c.change(on)
+		on.configure()
+		_, refused := on.stack.Preview(t.Context())
+		if refused == nil {
+			t.Errorf("%s: is not refused", c.name)
+			continue
+		}
+		fmt.Fprintf(&text, "# %s\n", c.name)
+		for line := range strings.Lines(refused.Error()) {
+			if _, said, ok := strings.Cut(line, "huaweicloud."); ok {
+				fmt.Fprintf(&text, "huaweicloud.%s\n", strings.TrimSpace(said))
+			}
+		}
+		fmt.Fprintln(&text)
+		on.forget()
+		if err := on.up("without what the last update left"); err == nil || strings.Contains(err.Error(), "still held by") {
+			t.Errorf("%s: without the check it ends with %v", c.name, err)
+		}
+	}
+	recorder.GoldenText(t, "collisions-huaweicloud", text.String(), "read the messages as somebody who has just made the mistake")
 }
 
 // What a component does against a hazard is taken away from it, and the change that it is for fails.

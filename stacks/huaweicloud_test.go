@@ -344,23 +344,46 @@ var badHuaweicloud = []struct {
 			"none": block{"transitIp": "out", "cidr": "10.0.0.1/24"}, "a": block{"transitIp": "out", "cidr": "10.0.1.0/24"}, "b": block{"transitIp": "out", "cidr": "10.0.0.0/23"},
 		})
 	}},
-	{"a rule under another name, while the old one stands", func(h *hw) {
-		h.updated()
-		h.set("privateNat.rules", nil)
-		h.rule("www", block{})
-	}},
-	{"two rules that change places", func(h *hw) {
+	{"a load balancer in disguise", func(h *hw) {
+		h.last = map[string]any{"huaweicloud": map[string]any{"service": map[string]any{
+			"addresses": map[string]any{"elb01": "10.0.0.3", "elb02": "10.0.0.4"}, "portIds": map[string]any{"elb01": "port-1"},
+		}}}
 		h.second()
-		h.rule("other", block{"target": "elb02", "port": 81})
-		h.updated()
-		h.set("privateNat.rules.web.target", "elb02")
-		h.set("privateNat.rules.other.target", "elb01")
+		h.set("service.loadBalancers.elb02.address", "10.0.0.99")
+		h.set("privateNat.targets", block{
+			"automatic": block{"type": "address", "address": "10.0.0.3"}, "fixed": block{"type": "address", "address": "10.0.0.99"},
+			"port": block{"type": "virtual-ip", "portId": "port-1"},
+		})
+		h.rule("again", block{"target": "automatic", "port": 81})
 	}},
-	{"a port that another rule still has", func(h *hw) {
-		h.rule("ssh", block{"target": "ecs-b", "port": 22, "targetPort": 22})
-		h.updated()
-		h.set("privateNat.rules.ssh.port", 2222)
-		h.rule("new", block{"target": "ecs-b", "port": 22, "targetPort": 22})
+	{"two rules for one load balancer, of which one says that it is something else", func(h *hw) {
+		h.existing()
+		h.set("privateNat.targets.other", block{"type": "instance", "portId": "port-1"})
+		h.rule("again", block{"target": "other", "port": 81})
+	}},
+	{"fixed addresses that load balancers and members would share", func(h *hw) {
+		h.second()
+		h.set("service.loadBalancers.elb01.address", "10.0.0.99")
+		h.set("service.loadBalancers.elb02.address", "10.0.0.99")
+		h.set("service.loadBalancers.elb03", block{"zones": list("a"), "address": "10.0.0.20", "listeners": block{"x": block{"port": 1, "group": "group-b"}}})
+		h.set("service.groups.group-b.members.old", block{"address": "10.0.0.20", "port": 80})
+	}},
+	{"listeners that the flavors of their load balancers do not serve", func(h *hw) {
+		h.second()
+		h.set("service.groups.dns", block{"protocol": "UDP", "members": block{"ecs-b": block{"instance": "ecs-b", "port": 53}}})
+		h.set("service.loadBalancers.elb01.l7FlavorId", "seven")
+		h.set("service.loadBalancers.elb01.listeners.dns", block{"port": 53, "group": "dns"})
+		h.set("service.loadBalancers.elb02.l4FlavorId", "four")
+	}},
+	{"two networks in one place", func(h *hw) {
+		h.set("privateNat.networks", block{
+			"app": block{"vpc": block{"id": "vpc-a", "cidr": "192.168.0.0/16"}, "subnet": block{"cidr": "192.168.0.0/24"}},
+			"new": block{"vpc": block{"id": "vpc-a", "cidr": "192.168.0.0/16"}, "subnet": block{"cidr": "192.168.0.128/25"}},
+			"one": block{"vpc": block{"id": "vpc-c", "cidr": "192.168.0.0/16"}, "subnet": block{"id": "net-c", "cidr": "192.168.7.0/24"}},
+			"two": block{"vpc": block{"id": "vpc-c", "cidr": "192.168.0.0/16"}, "subnet": block{"id": "net-c", "cidr": "192.168.7.0/24"}},
+		})
+		h.set("privateNat.transitIps.one", block{"network": "one", "address": "192.168.7.9"})
+		h.set("privateNat.transitIps.two", block{"network": "two", "address": "192.168.7.9"})
 	}},
 	{"an unknown key and a wrong type", func(h *hw) {
 		h.set("privateNat.rules.web.ports", 80)
@@ -368,16 +391,6 @@ var badHuaweicloud = []struct {
 	}},
 	{"no region", func(h *hw) { delete(h.config, "huaweicloud:region") }},
 	{"a provider's key that would have no effect", func(h *hw) { h.config["huaweicloud:insecure"] = "true" }},
-}
-
-// updated makes the rules those of the last update.
-func (h *hw) updated() {
-	rules := map[string]any{}
-	for k, r := range h.block["privateNat"].(map[string]any)["rules"].(map[string]any) {
-		r := r.(map[string]any)
-		rules[k] = map[string]any{"transitIp": r["transitIp"], "target": r["target"], "protocol": r["protocol"], "port": fmt.Sprint(r["port"])}
-	}
-	h.last = map[string]any{"huaweicloud": map[string]any{"rules": rules}}
 }
 
 func TestBadInputForHuaweiCloudIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
@@ -422,11 +435,11 @@ func TestWhatDoesNotMatterOnHuaweiCloudIsNotRefused(t *testing.T) {
 				h.rule(fmt.Sprintf("r%d", i), block{"target": "ecs-b", "port": 1000 + i})
 			}
 		},
-		"the same rules again": (*hw).updated,
-		"a rule that moves to a free load balancer": func(h *hw) {
-			h.second()
-			h.updated()
-			h.set("privateNat.rules.web.target", "elb02")
+		"flavors for all that listeners speak": func(h *hw) {
+			h.set("service.groups.dns", block{"protocol": "UDP", "members": block{"ecs-b": block{"instance": "ecs-b", "port": 53}}})
+			h.set("service.loadBalancers.elb01.l4FlavorId", "four")
+			h.set("service.loadBalancers.elb01.l7FlavorId", "seven")
+			h.set("service.loadBalancers.elb01.listeners.dns", block{"port": 53, "group": "dns"})
 		},
 		"an address behind the VPC of the services": func(h *hw) {
 			h.set("privateNat.targets.onsite", block{"type": "address", "address": "172.16.0.9"})

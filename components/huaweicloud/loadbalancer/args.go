@@ -8,6 +8,7 @@ import (
 
 	"polynat/components/huaweicloud/network"
 	"polynat/internal/problem"
+	"polynat/internal/route"
 	"polynat/sdks/huaweicloud"
 )
 
@@ -23,6 +24,9 @@ type Args struct {
 	Groups map[string]Group
 	// Instances by key: ECS instances for groups to use.
 	Instances map[string]Instance
+	// Held is what the stack's last update left behind, its Claims, to refuse a change that the cloud would; nil if there was
+	// none.
+	Held network.Claims
 	// Tags for everything that takes them.
 	Tags map[string]string
 	// Provider of the service side. Required.
@@ -37,7 +41,11 @@ type LoadBalancer struct {
 	Zones []string
 	// Address within the subnet.
 	Address string
-	// L7FlavorID is the flavor of an application load balancer; without it the site chooses, an elastic one where it can.
+	// L4FlavorID is the flavor for listeners of TCP and UDP groups; without it and L7FlavorID the site chooses, elastic ones
+	// where it can.
+	L4FlavorID string
+	// L7FlavorID is the flavor for listeners of HTTP groups; without it and L4FlavorID the site chooses, elastic ones where it
+	// can.
 	L7FlavorID string
 	// Listeners by key. Required.
 	Listeners map[string]Listener
@@ -89,6 +97,18 @@ type Instance struct {
 	ImageID string
 	// Page is HTML that it serves on the ports of its members; without it nothing is installed.
 	Page string
+	// Admits are connections that it accepts beside those of the load balancers, such as through a DNAT rule.
+	Admits []Admission
+}
+
+// Admission is a kind of connection that an instance accepts.
+type Admission struct {
+	// Protocol is tcp, udp, or any for all ports of everything. Required.
+	Protocol string
+	// Port, 1 to 65535. Required but for any, which has none.
+	Port int
+	// CIDR of the sources, canonical. Required.
+	CIDR string
 }
 
 // What a group takes, first the default.
@@ -96,6 +116,39 @@ var (
 	protocols = []string{"HTTP", "TCP", "UDP"}
 	methods   = []string{"ROUND_ROBIN", "LEAST_CONNECTIONS", "SOURCE_IP"}
 )
+
+// Claims are what load balancers, listeners and members want for themselves, and so what the next update is to know as its
+// Held.
+func (a *Args) Claims() network.Claims {
+	claims := network.Claims{}
+	for k, b := range a.LoadBalancers {
+		claims["loadBalancers."+k+".address"] = network.Claim{Value: b.Address, Of: "the subnet"}
+		for key, l := range b.Listeners {
+			value := transport(a.Groups[l.Group].Speaks()) + " " + strconv.Itoa(l.Port)
+			claims["loadBalancers."+k+".listeners."+key+".port"] = network.Claim{Value: value, Of: "load balancer " + k}
+		}
+	}
+	for k, g := range a.Groups {
+		for key, m := range g.Members {
+			field := "instance"
+			if m.Instance == "" {
+				field = "address"
+			}
+			claims["groups."+k+".members."+key+"."+field] = network.Claim{Value: m.server(), Of: "group " + k}
+		}
+	}
+	return claims
+}
+
+func (m Member) server() string { return m.Instance + m.Address + ":" + strconv.Itoa(m.Port) }
+
+// transport is what a protocol of groups runs on.
+func transport(protocol string) string {
+	if protocol == "UDP" {
+		return "udp"
+	}
+	return "tcp"
+}
 
 // Speaks is the protocol of the listeners that forward to the group.
 func (g Group) Speaks() string { return strings.ToUpper(or(g.Protocol, protocols[0])) }
@@ -123,11 +176,53 @@ func (a *Args) Validate() error {
 				l.Missing(field+"."+f.name, "choose one that the region offers")
 			}
 		}
+		for n, admission := range i.Admits {
+			l = append(l, admission.problems(field+".admits."+strconv.Itoa(n)+".")...)
+		}
 		if len(i.Page) > maxPage {
 			l.Number(field+".page", len(i.Page), "is more than "+strconv.Itoa(maxPage)+" bytes, which user data does not hold", "shorten it")
 		}
 	}
-	return l.Err()
+	a.addresses(&l)
+	return append(l, a.Claims().Collisions(a.Held)...).Err()
+}
+
+// Validate returns every problem at once, or nil.
+func (a Admission) Validate() error { return a.problems("").Err() }
+
+func (a Admission) problems(field string) problem.List {
+	var l problem.List
+	switch a.Protocol {
+	case "tcp", "udp":
+		port(&l, field+"port", a.Port)
+	case network.All:
+		if a.Port != 0 {
+			l.Number(field+"port", a.Port, "is given, but protocol any is for all ports", "leave it out, or choose tcp or udp")
+		}
+	default:
+		l.Add(field+"protocol", a.Protocol, "must be tcp, udp or any", "HTTP runs on tcp")
+	}
+	if _, err := route.ParseCIDR(a.CIDR); err != nil {
+		l = append(l, problem.Problem{Field: field + "cidr", Rule: err.Error()})
+	}
+	return l
+}
+
+// addresses finds fixed addresses that two load balancers, or a load balancer and a member, would share.
+func (a *Args) addresses(l *problem.List) {
+	taken := map[string]string{}
+	for _, g := range slices.Sorted(maps.Keys(a.Groups)) {
+		for _, m := range slices.Sorted(maps.Keys(a.Groups[g].Members)) {
+			taken[a.Groups[g].Members[m].Address] = "member " + m + " of group " + g
+		}
+	}
+	for _, k := range slices.Sorted(maps.Keys(a.LoadBalancers)) {
+		address := a.LoadBalancers[k].Address
+		if other, ok := taken[address]; ok && address != "" {
+			l.Add("loadBalancers."+k+".address", address, "is that of "+other, "choose another, or leave it out for an automatic one")
+		}
+		taken[address] = "load balancer " + k
+	}
 }
 
 func (a *Args) loadBalancer(l *problem.List, key string) {
@@ -146,11 +241,7 @@ func (a *Args) loadBalancer(l *problem.List, key string) {
 	if len(b.Listeners) == 0 {
 		l.Missing(field+".listeners", "name at least one listener")
 	}
-	type socket struct {
-		udp  bool
-		port int
-	}
-	taken := map[socket]string{}
+	taken := map[string]string{}
 	for _, k := range slices.Sorted(maps.Keys(b.Listeners)) {
 		listener, field := b.Listeners[k], field+".listeners."+k
 		network.Key(l, field, k)
@@ -160,7 +251,14 @@ func (a *Args) loadBalancer(l *problem.List, key string) {
 			l.Add(field+".group", listener.Group, "is not one of groups", "use one of "+list(a.Groups))
 			continue
 		}
-		s := socket{group.Speaks() == "UDP", listener.Port}
+		flavor, other, key := b.L4FlavorID, b.L7FlavorID, "l4FlavorId"
+		if group.Speaks() == protocols[0] {
+			flavor, other, key = other, flavor, "l7FlavorId"
+		}
+		if flavor == "" && other != "" {
+			l.Add(field+".group", listener.Group, "speaks "+group.Speaks()+", for which the load balancer has no flavor", "set "+key+" too, or leave both flavors out")
+		}
+		s := transport(group.Speaks()) + " " + strconv.Itoa(listener.Port)
 		if other, ok := taken[s]; ok {
 			l.Number(field+".port", listener.Port, "is that of listener "+other, "choose another port")
 		}
@@ -202,7 +300,7 @@ func (a *Args) group(l *problem.List, key string) {
 		default:
 			a.network().Address(l, field+".address", m.Address)
 		}
-		server := m.Instance + m.Address + ":" + strconv.Itoa(m.Port)
+		server := m.server()
 		if other, ok := taken[server]; ok {
 			l.Add(field, server, "is member "+other+" already", "leave one of the two out")
 		}

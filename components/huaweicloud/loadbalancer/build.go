@@ -50,17 +50,10 @@ func (b *builder) securityGroup() (err error) {
 	if len(b.args.Instances) == 0 {
 		return nil
 	}
-	b.secure, err = huaweicloud.NewNetworkingSecgroup(b.ctx, b.childName("group"), &huaweicloud.NetworkingSecgroupArgs{
-		Name:        pulumi.String(b.name),
-		Description: pulumi.String("backends: load balancers in, everything out"),
-		// The default rules let every member of the group in.
-		DeleteDefaultRules: pulumi.Bool(true),
-		Tags:               network.Tags(b.args.Tags),
-	}, b.childOpts()...)
-	if err != nil {
+	if b.secure, err = b.newGroup("group", b.name, "backends: load balancers in, everything out"); err != nil {
 		return err
 	}
-	if err := b.rule("egress", "egress", "", "", "0.0.0.0/0"); err != nil {
+	if err := b.admit(b.secure, "egress", "egress", "", "", "0.0.0.0/0"); err != nil {
 		return err
 	}
 	ping := false
@@ -69,19 +62,35 @@ func (b *builder) securityGroup() (err error) {
 		if s.udp {
 			protocol, ping = "udp", true
 		}
-		if err := b.rule(fmt.Sprintf("ingress-%s-%d", protocol, s.port), "ingress", protocol, fmt.Sprint(s.port), b.args.Subnet.CIDR); err != nil {
+		if err := b.admit(b.secure, fmt.Sprintf("ingress-%s-%d", protocol, s.port), "ingress", protocol, fmt.Sprint(s.port), b.args.Subnet.CIDR); err != nil {
 			return err
 		}
 	}
 	if ping { // the health check of a UDP group begins with one
-		return b.rule("ingress-icmp", "ingress", "icmp", "", b.args.Subnet.CIDR)
+		return b.admit(b.secure, "ingress-icmp", "ingress", "icmp", "", b.args.Subnet.CIDR)
 	}
 	return nil
 }
 
-func (b *builder) rule(suffix, direction, protocol, ports, prefix string) error {
+// securityGroup is one with its rules.
+type securityGroup struct {
+	*huaweicloud.NetworkingSecgroup
+	rules []pulumi.Resource
+}
+
+func (b *builder) newGroup(suffix, name, description string) (*securityGroup, error) {
+	group, err := huaweicloud.NewNetworkingSecgroup(b.ctx, b.childName(suffix), &huaweicloud.NetworkingSecgroupArgs{
+		Name: pulumi.String(name), Description: pulumi.String(description),
+		// The default rules let every member of the group in.
+		DeleteDefaultRules: pulumi.Bool(true),
+		Tags:               network.Tags(b.args.Tags),
+	}, b.childOpts()...)
+	return &securityGroup{NetworkingSecgroup: group}, err
+}
+
+func (b *builder) admit(group *securityGroup, suffix, direction, protocol, ports, prefix string) error {
 	args := &huaweicloud.NetworkingSecgroupRuleArgs{
-		SecurityGroupId: b.secure.ID(), Direction: pulumi.String(direction), Ethertype: pulumi.String("IPv4"), RemoteIpPrefix: pulumi.String(prefix),
+		SecurityGroupId: group.ID(), Direction: pulumi.String(direction), Ethertype: pulumi.String("IPv4"), RemoteIpPrefix: pulumi.String(prefix),
 	}
 	if protocol != "" {
 		args.Protocol = pulumi.String(protocol)
@@ -89,20 +98,51 @@ func (b *builder) rule(suffix, direction, protocol, ports, prefix string) error 
 	if ports != "" {
 		args.Ports = pulumi.String(ports)
 	}
-	admits, err := huaweicloud.NewNetworkingSecgroupRule(b.ctx, b.childName(suffix), args, b.childOpts()...)
-	b.admits = append(b.admits, admits)
+	rule, err := huaweicloud.NewNetworkingSecgroupRule(b.ctx, b.childName(suffix), args, b.childOpts()...)
+	group.rules = append(group.rules, rule)
 	return err
+}
+
+// groupsOf are the security groups of an instance: that of all, and one of its own for what it alone accepts.
+func (b *builder) groupsOf(key string) (ids pulumi.StringArray, admits []pulumi.Resource, err error) {
+	ids = pulumi.StringArray{b.secure.ID()}
+	admitted := b.args.Instances[key].Admits
+	if len(admitted) == 0 {
+		return ids, nil, nil
+	}
+	own, err := b.newGroup("group-"+key, b.name+"-"+key, "what "+key+" accepts beside the load balancers")
+	if err != nil {
+		return nil, nil, err
+	}
+	for i, a := range admitted {
+		if slices.Contains(admitted[:i], a) {
+			continue
+		}
+		// The cloud takes no two rules that say the same, so the name is what the rule says: a new one never meets an old one.
+		protocol, ports, suffix := a.Protocol, fmt.Sprint(a.Port), fmt.Sprintf("admit-%s-%s-%d-%s", key, a.Protocol, a.Port, a.CIDR)
+		if a.Protocol == network.All {
+			protocol, ports, suffix = "", "", fmt.Sprintf("admit-%s-%s-%s", key, a.Protocol, a.CIDR)
+		}
+		if err := b.admit(own, suffix, "ingress", protocol, ports, a.CIDR); err != nil {
+			return nil, nil, err
+		}
+	}
+	return append(ids, own.ID()), own.rules, nil
 }
 
 func (b *builder) allInstances() error {
 	for _, k := range slices.Sorted(maps.Keys(b.args.Instances)) {
 		i, name := b.args.Instances[k], b.childName("instance-"+k)
+		groups, admits, err := b.groupsOf(k)
+		if err != nil {
+			return err
+		}
 		args := &huaweicloud.ComputeInstanceArgs{
 			Name:             pulumi.String(or(i.Name, name)),
 			AvailabilityZone: pulumi.String(i.Zone),
 			FlavorId:         pulumi.String(i.FlavorID),
 			ImageId:          pulumi.String(i.ImageID),
-			SecurityGroupIds: pulumi.StringArray{b.secure.ID()},
+			SecurityGroupIds: groups,
 			Networks:         huaweicloud.ComputeInstanceNetworkArray{&huaweicloud.ComputeInstanceNetworkArgs{Uuid: b.net.SubnetID}},
 			Tags:             network.Tags(b.args.Tags),
 		}
@@ -115,11 +155,11 @@ func (b *builder) allInstances() error {
 		if i.Page != "" && len(ports) > 0 {
 			args.UserData = pulumi.String(userData(i.Page, ports))
 		}
-		instance, err := huaweicloud.NewComputeInstance(b.ctx, name, args, b.childOpts()...)
+		made, err := huaweicloud.NewComputeInstance(b.ctx, name, args, b.childOpts()...)
 		if err != nil {
 			return err
 		}
-		b.component.instances[k] = instance
+		b.component.instances[k] = &instance{ComputeInstance: made, ready: append(admits, made)}
 	}
 	return nil
 }
@@ -199,6 +239,9 @@ func (b *builder) allLoadBalancers() error {
 		if lb.Address != "" {
 			args.Ipv4Address = pulumi.String(lb.Address)
 		}
+		if lb.L4FlavorID != "" {
+			args.L4FlavorId = pulumi.String(lb.L4FlavorID)
+		}
 		if lb.L7FlavorID != "" {
 			args.L7FlavorId = pulumi.String(lb.L7FlavorID)
 		}
@@ -218,7 +261,9 @@ func (b *builder) allLoadBalancers() error {
 func (b *builder) listeners(key string, lb LoadBalancer) error {
 	made := b.component.balancers[key]
 	// A member answers when its security group admits the load balancer.
-	made.ready = append(made.ready, b.admits...)
+	if b.secure != nil {
+		made.ready = append(made.ready, b.secure.rules...)
+	}
 	used := map[string]bool{}
 	for _, k := range slices.Sorted(maps.Keys(lb.Listeners)) {
 		listener := lb.Listeners[k]

@@ -4,8 +4,9 @@
 //
 // A group exists without a load balancer: listeners of several load balancers may forward to the same one, and a listener
 // may move to another. Instances accept connections from the subnet of the load balancers only, on the ports of their
-// members. Load balancers are elastic, and have a private IPv4 address only.
+// members, and what Admits says of each. Load balancers are elastic, and have a private IPv4 address only.
 //
-// It refuses members outside the subnet, ports that two listeners of a load balancer would share, and names that the API
-// refuses; all problems at once, before it registers anything.
+// It refuses members outside the subnet, ports that two listeners of a load balancer and addresses that two servers would share,
+// listeners that the flavors of their load balancer do not serve, names that the API refuses, and what one holder could only
+// take from another in the middle of an update; all problems at once, before it registers anything.
 package loadbalancer

@@ -28,7 +28,12 @@ type LoadBalancers struct {
 	InstancePortIDs pulumi.StringMapOutput `pulumi:"instancePortIds"`
 
 	balancers map[string]*balancer
-	instances map[string]*huaweicloud.ComputeInstance
+	instances map[string]*instance
+}
+
+type instance struct {
+	*huaweicloud.ComputeInstance
+	ready []pulumi.Resource
 }
 
 type balancer struct {
@@ -48,8 +53,9 @@ func (s *LoadBalancers) InstancePortID(key string) pulumi.StringOutput {
 	return portOf(s.instances[key])
 }
 
-// Instance is the instance of that key.
-func (s *LoadBalancers) Instance(key string) pulumi.Resource { return s.instances[key] }
+// InstanceReady are the resources that the instance of that key answers with, beside the load balancers: itself, and what
+// admits connections to it.
+func (s *LoadBalancers) InstanceReady(key string) []pulumi.Resource { return s.instances[key].ready }
 
 // New makes the service side, or returns the problems of the Args.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*LoadBalancers, error) {
@@ -59,7 +65,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if args.Provider == nil {
 		return nil, errors.New("provider: is missing (make one with huaweicloud.NewProvider and a region)")
 	}
-	s := &LoadBalancers{balancers: map[string]*balancer{}, instances: map[string]*huaweicloud.ComputeInstance{}}
+	s := &LoadBalancers{balancers: map[string]*balancer{}, instances: map[string]*instance{}}
 	if err := ctx.RegisterComponentResource(TypeToken, name, s, opts...); err != nil {
 		return nil, err
 	}
@@ -82,7 +88,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	})
 }
 
-func portOf(i *huaweicloud.ComputeInstance) pulumi.StringOutput {
+func portOf(i *instance) pulumi.StringOutput {
 	return i.Networks.Index(pulumi.Int(0)).Port().Elem()
 }
 
@@ -93,8 +99,7 @@ type builder struct {
 	component *LoadBalancers
 
 	net    *network.Made
-	secure *huaweicloud.NetworkingSecgroup
-	admits []pulumi.Resource // its rules
+	secure *securityGroup // of all instances; nil without any
 	groups map[string]*group
 }
 

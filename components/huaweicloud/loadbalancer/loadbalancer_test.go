@@ -27,7 +27,7 @@ func newArgs() *loadbalancer.Args {
 			"one": {Name: "ELB01", Zones: []string{"cn-north-4b", "cn-north-4a"}, Listeners: map[string]loadbalancer.Listener{
 				"http": {Port: 80, Group: "web"}, "more": {Port: 8080, Group: "web"},
 			}},
-			"two": {Zones: []string{"cn-north-4a"}, Address: "10.0.0.99", L7FlavorID: "flavor", Listeners: map[string]loadbalancer.Listener{
+			"two": {Zones: []string{"cn-north-4a"}, Address: "10.0.0.99", L4FlavorID: "flavor-4", L7FlavorID: "flavor", Listeners: map[string]loadbalancer.Listener{
 				"http": {Port: 80, Group: "web"}, "dns": {Port: 53, Group: "dns"}, "ssh": {Port: 22, Group: "ssh"},
 			}},
 		},
@@ -40,7 +40,10 @@ func newArgs() *loadbalancer.Args {
 		},
 		Instances: map[string]loadbalancer.Instance{
 			"a": {Name: "ECS-A", Zone: "cn-north-4a", FlavorID: "s6.small.1", ImageID: "image", Page: "<p>a</p>"},
-			"b": {Zone: "cn-north-4b", FlavorID: "s6.small.1", ImageID: "image"},
+			"b": {Zone: "cn-north-4b", FlavorID: "s6.small.1", ImageID: "image", Admits: []loadbalancer.Admission{
+				{Protocol: "tcp", Port: 22, CIDR: "192.168.0.0/16"}, {Protocol: "tcp", Port: 22, CIDR: "192.168.0.0/16"},
+				{Protocol: "any", CIDR: "10.9.0.0/24"},
+			}},
 		},
 		Tags: map[string]string{"team": "network"},
 	}
@@ -140,22 +143,86 @@ func TestAGroupIsMadeWithoutALoadBalancerAndItsHealthCheckIsWhole(t *testing.T) 
 	}
 }
 
-// Of the rules that let something in, each has the subnet of the load balancers as its only source.
-func TestInstancesLetTheSubnetOfTheLoadBalancersInAndNobodyElse(t *testing.T) {
+// Of the rules that let something in, each has the subnet of the load balancers as its only source, but for what one
+// instance is to admit: that is let in there only.
+func TestInstancesLetTheSubnetOfTheLoadBalancersInAndWhatTheyAreToldTo(t *testing.T) {
 	made := run(t, newArgs(), recorder.Options{})
-	if group := made.Named(prefix + "networkingSecgroup:NetworkingSecgroup")["svc-group"]; group.Inputs["deleteDefaultRules"] != true {
-		t.Error("the default rules, by which members of the group let each other in, stay")
+	for name, group := range made.Named(prefix + "networkingSecgroup:NetworkingSecgroup") {
+		if group.Inputs["deleteDefaultRules"] != true {
+			t.Errorf("%s: the default rules, by which members of the group let each other in, stay", name)
+		}
 	}
 	got := map[string]string{}
 	for _, o := range made.Named(prefix + "networkingSecgroupRule:NetworkingSecgroupRule") {
-		got[fmt.Sprint(o.Inputs["direction"], " ", o.Inputs["protocol"], " ", o.Inputs["ports"])] = fmt.Sprint(o.Inputs["remoteIpPrefix"])
+		rule := fmt.Sprint(o.Inputs["securityGroupId"], " ", o.Inputs["direction"], " ", o.Inputs["protocol"], " ", o.Inputs["ports"])
+		got[rule] = fmt.Sprint(o.Inputs["remoteIpPrefix"])
 	}
 	want := map[string]string{
-		"ingress tcp 80": "10.0.0.0/24", "ingress tcp 8080": "10.0.0.0/24", "ingress udp 53": "10.0.0.0/24", "ingress icmp <nil>": "10.0.0.0/24",
-		"egress <nil> <nil>": "0.0.0.0/0",
+		"svc-group.id ingress tcp 80": "10.0.0.0/24", "svc-group.id ingress tcp 8080": "10.0.0.0/24", "svc-group.id ingress udp 53": "10.0.0.0/24",
+		"svc-group.id ingress icmp <nil>": "10.0.0.0/24", "svc-group.id egress <nil> <nil>": "0.0.0.0/0",
+		"svc-group-b.id ingress tcp 22": "192.168.0.0/16", "svc-group-b.id ingress <nil> <nil>": "10.9.0.0/24",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("rules (-want +got):\n%s", diff)
+	}
+	for name, want := range map[string][]any{"svc-instance-a": {"svc-group.id"}, "svc-instance-b": {"svc-group.id", "svc-group-b.id"}} {
+		if diff := cmp.Diff(want, made.Named(prefix + "computeInstance:ComputeInstance")[name].Inputs["securityGroupIds"]); diff != "" {
+			t.Errorf("%s: security groups (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+func TestWhatAnInstanceAdmitsIsChecked(t *testing.T) {
+	args := newArgs()
+	b := args.Instances["b"]
+	b.Admits = []loadbalancer.Admission{{Protocol: "http", CIDR: "192.168.0.1/16"}, {Protocol: "tcp", Port: 0, CIDR: "10.0.0.0/8"}, {Protocol: "any", Port: 1, CIDR: "10.0.0.0/8"}}
+	args.Instances["b"] = b
+	err := args.Validate()
+	for _, want := range []string{
+		`instances.b.admits.0.protocol: "http": must be`, "instances.b.admits.0.cidr: ", "instances.b.admits.1.port: 0: must be", "instances.b.admits.2.port: 1: is given",
+	} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
+// Left out, the provider would turn off what the API does by default; and only listeners of HTTP have it.
+func TestListenersOfHTTPRetryAnotherMember(t *testing.T) {
+	for name, o := range run(t, newArgs(), recorder.Options{}).Named(prefix + "elbListener:ElbListener") {
+		want := any(nil)
+		if o.Inputs["protocol"] == "HTTP" {
+			want = true
+		}
+		if got := o.Inputs["enableMemberRetry"]; got != want {
+			t.Errorf("%s: enableMemberRetry is %v, want %v", name, got, want)
+		}
+	}
+}
+
+// The provider's own 3 minutes are short for a VPC whose last interfaces are still going.
+func TestAVPCHasTenMinutesToGo(t *testing.T) {
+	got := map[string]string{}
+	_, err := recorder.Run(func(ctx *pulumi.Context) error {
+		err := ctx.RegisterStackTransformation(func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+			options, err := pulumi.NewResourceOptions(args.Opts...)
+			if err != nil {
+				t.Error(err)
+			} else if options.CustomTimeouts != nil {
+				got[args.Name] = options.CustomTimeouts.Delete
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		return program(newArgs())(ctx)
+	}, recorder.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"svc-vpc": "10m"}, got); diff != "" {
+		t.Errorf("timeouts of deletions (-want +got):\n%s", diff)
 	}
 }
 

@@ -150,6 +150,14 @@ func (n Network) idProblems(field string, balanced bool) problem.List {
 	return l
 }
 
+// Crowds reports whether the subnets of both networks cannot stand in their VPC, one that exists, side by side.
+func (n Network) Crowds(o Network) bool {
+	a, errA := route.ParseCIDR(n.Subnet.CIDR)
+	b, errB := route.ParseCIDR(o.Subnet.CIDR)
+	same := n.Subnet.ID != "" && n.Subnet.ID == o.Subnet.ID
+	return n.VPC.ID != "" && n.VPC.ID == o.VPC.ID && !same && errA == nil && errB == nil && a.Overlaps(b)
+}
+
 // Address adds the problem of an address that nothing in the subnet can be given: the cloud keeps the first of a subnet,
 // its router's and the last three, for its own interface, DHCP and broadcast.
 func (n Network) Address(l *problem.List, field, address string) {

@@ -1,7 +1,6 @@
 package privatenat
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -25,9 +24,9 @@ type Args struct {
 	// SNATRules by key: for the opposite direction, sources in the VPC of the services that leave with the address of a transit IP.
 	// The route that leads them to the gateway is not made.
 	SNATRules map[string]SNATRule
-	// Before are the rules as the stack's last update left them, by key, to refuse a change that the cloud would; nil if there
-	// were none.
-	Before map[string]Before
+	// Held is what the stack's last update left behind, its Claims, to refuse a change that the cloud would; nil if there was
+	// none.
+	Held network.Claims
 	// Tags for everything that takes them.
 	Tags map[string]string
 	// Provider of the side of the services: gateway and rules. Required.
@@ -64,7 +63,7 @@ type Target struct {
 	Type string
 	// PortID is the id of the port of a load balancer (its IPv4 port), an instance or a virtual IP. Required but for an address.
 	PortID pulumi.StringInput
-	// Address in the VPC of the services, or behind it. Required for an address, and for nothing else.
+	// Address in the VPC of the services, or behind it, such as one on premises. Required for an address, and for nothing else.
 	Address string
 	// Listeners of a load balancer, by key. Required for a load balancer.
 	Listeners map[string]Listener
@@ -106,16 +105,62 @@ type SNATRule struct {
 	SubnetID string
 }
 
-// Before is where a rule led when the stack was last updated.
-type Before struct{ TransitIP, Target, Protocol, Port string }
-
-// Standing are the rules as the next update is to know them: its Before.
-func (a *Args) Standing() map[string]Before {
-	standing := map[string]Before{}
-	for k, r := range a.Rules {
-		standing[k] = Before{TransitIP: r.TransitIP, Target: r.Target, Protocol: r.protocol(), Port: strconv.Itoa(r.Port)}
+// Claims are what the rules, transit IPs and subnets want for themselves, and so what the next update is to know as its Held.
+func (a *Args) Claims() network.Claims {
+	claims := network.Claims{}
+	for k, n := range a.Networks {
+		if n.VPC.ID != "" && n.Subnet.ID == "" {
+			claims["networks."+k+".subnet.cidr"] = network.Claim{Value: n.Subnet.CIDR, Of: "VPC " + n.VPC.ID}
+		}
 	}
-	return standing
+	for k, t := range a.TransitIPs {
+		claims["transitIps."+k+".address"] = network.Claim{Value: t.Address, Of: a.place(t)}
+	}
+	for k, r := range a.Rules {
+		claims["rules."+k+".port"] = network.Claim{Value: r.socket(), Of: "transit IP " + r.TransitIP}
+		if id, ok := a.balancer(r.Target); ok {
+			claims["rules."+k+".target"] = network.Claim{Value: id, Of: "the load balancers"}
+		}
+	}
+	for k, r := range a.SNATRules {
+		claims["snatRules."+k+".transitIp"] = network.Claim{Value: network.All, Of: "transit IP " + r.TransitIP, Sharers: "SNAT"}
+		if r.CIDR != "" {
+			claims["snatRules."+k+".cidr"] = network.Claim{Value: r.CIDR, Of: "the sources"}
+		} else {
+			claims["snatRules."+k+".subnetId"] = network.Claim{Value: a.source(r), Of: "the sources"}
+		}
+	}
+	return claims
+}
+
+// place is the subnet of a transit IP: two keys of networks may stand for one that exists.
+func (a *Args) place(t TransitIP) string {
+	if id := a.Networks[t.Network].Subnet.ID; id != "" {
+		return "subnet " + id
+	}
+	return "network " + t.Network
+}
+
+// source is the subnet of an SNAT rule that has no CIDR.
+func (a *Args) source(r SNATRule) string {
+	if r.SubnetID == "" || r.SubnetID == plain(a.Gateway.SubnetID) {
+		return "the gateway's subnet"
+	}
+	return r.SubnetID
+}
+
+// balancer identifies the load balancer that a target is, if it is one: two targets may be the same.
+func (a *Args) balancer(target string) (id string, ok bool) {
+	port := plain(a.Targets[target].PortID)
+	if port == "" {
+		return target, a.Targets[target].Type == LoadBalancer
+	}
+	for _, t := range a.Targets {
+		if t.Type == LoadBalancer && plain(t.PortID) == port {
+			return port, true
+		}
+	}
+	return "", false
 }
 
 // Types of a target.
@@ -130,7 +175,7 @@ const (
 const (
 	tcp      = "tcp"
 	udp      = "udp"
-	anything = "any"
+	anything = network.All
 )
 
 func (r Rule) protocol() string { return strings.ToLower(r.Protocol) }

@@ -36,8 +36,8 @@ func (a *Args) Validate() error {
 	c.balancers()
 	c.ports()
 	c.overlaps()
-	c.before()
 	c.snat()
+	c.List = append(c.List, a.Claims().Collisions(a.Held)...)
 	return c.Err()
 }
 
@@ -70,7 +70,24 @@ func (c *checks) gateway() {
 	}
 	if n := len(c.Rules) + len(c.SNATRules); n > limit {
 		c.Add("gateway.spec", g.spec(), fmt.Sprintf("holds %d rules, there are %d", limit, n), "choose a larger one: Medium holds 50, Large 200, Extra-Large 500")
+	} else if n := c.meanwhile(); n > limit {
+		c.Add("gateway.spec", g.spec(), fmt.Sprintf("holds %d rules, there are %d until the update has deleted those that go", limit, n),
+			"first take rules away by an update of its own, or choose a larger one for it")
 	}
+}
+
+// meanwhile is how many rules there are in the middle of an update, of both kinds: the gateway gets its size first, then
+// rules are made, and at last those deleted that are gone. One that is replaced is deleted before.
+func (c *checks) meanwhile() int {
+	rules := map[string]bool{}
+	for _, claims := range []network.Claims{c.Held, c.Claims()} {
+		for field := range claims {
+			if strings.HasPrefix(field, "rules.") || strings.HasPrefix(field, "snatRules.") {
+				rules[network.Holder(field)] = true
+			}
+		}
+	}
+	return len(rules)
 }
 
 func (g Gateway) spec() string {
@@ -84,6 +101,11 @@ func (c *checks) networks() {
 	for _, k := range sorted(c.Networks) {
 		n, field := c.Networks[k], "networks."+k
 		network.Key(&c.List, field, k)
+		for _, other := range sorted(c.Networks) {
+			if other < k && n.Crowds(c.Networks[other]) {
+				c.Add(field+".subnet.cidr", n.Subnet.CIDR, "overlaps that of network "+other+" in the same VPC", "choose another, or use one network")
+			}
+		}
 		c.List = append(c.List, n.Problems(field+".", false)...)
 		if n.VPC.ID != "" && n.VPC.ID == plain(c.Gateway.VPCID) {
 			c.Add(field+".vpc.id", n.VPC.ID, "is the VPC of the services: a transit IP cannot be in the VPC that its rules lead to", "name the VPC of the applications")
@@ -113,7 +135,7 @@ func (c *checks) transitIPs() {
 			continue
 		}
 		n.Address(&c.List, field+".address", t.Address)
-		place := t.Network + " " + t.Address
+		place := c.place(t) + " " + t.Address
 		if other, ok := taken[place]; ok && t.Address != "" {
 			c.Add(field+".address", t.Address, "is that of transit IP "+other, "choose another, or use one transit IP with several rules")
 		}
@@ -231,13 +253,9 @@ func (c *checks) balancers() {
 	taken := map[string]string{}
 	for _, k := range sorted(c.Rules) {
 		r := c.Rules[k]
-		t := c.Targets[r.Target]
-		if t.Type != LoadBalancer {
+		id, ok := c.balancer(r.Target)
+		if !ok {
 			continue
-		}
-		id := r.Target
-		if port := plain(t.PortID); port != "" {
-			id = port // one that has two keys
 		}
 		if other, ok := taken[id]; ok {
 			c.Add("rules."+k+".target", r.Target, "has rule "+other+" already: the cloud takes one rule for a load balancer", "use another load balancer, or protocol any for all its ports")
@@ -297,34 +315,6 @@ func (c *checks) overlaps() {
 	}
 }
 
-// before finds changes that collide with what stands while they are made: a rule is created or moved before another, which
-// has the same load balancer or port, is moved or deleted.
-func (c *checks) before() {
-	for _, k := range sorted(c.Rules) {
-		r := c.Rules[k]
-		for _, old := range sorted(c.Before) {
-			b := c.Before[old]
-			if old == k {
-				continue
-			}
-			was, err := strconv.Atoi(b.Port)
-			if err != nil {
-				was = 0
-			}
-			before := Rule{TransitIP: b.TransitIP, Target: b.Target, Protocol: b.Protocol, Port: was}
-			balancer := c.Targets[r.Target].Type == LoadBalancer && b.Target == r.Target
-			if now, still := c.Rules[old]; still && (now.meets(r) || balancer && now.Target == r.Target) {
-				continue // a contradiction of these rules themselves
-			}
-			if balancer {
-				c.Add("rules."+k+".target", r.Target, "is still held by rule "+old, "first take rule "+old+" away from it by an update of its own")
-			} else if r.meets(before) {
-				c.Add("rules."+k+".port", r.socket(), "of transit IP "+r.TransitIP+" is still held by rule "+old, "first take rule "+old+" away from it by an update of its own")
-			}
-		}
-	}
-}
-
 func (c *checks) snat() {
 	var cidrs []netip.Prefix
 	subnets := map[string]string{}
@@ -346,10 +336,11 @@ func (c *checks) snat() {
 			continue
 		}
 		if r.CIDR == "" {
-			if other, ok := subnets[r.SubnetID]; ok {
-				c.Add(field+".subnetId", r.SubnetID, "has rule "+other+" already", "a subnet takes one rule")
+			source := c.source(r)
+			if other, ok := subnets[source]; ok {
+				c.Add(field+".subnetId", source, "has rule "+other+" already: the cloud takes one rule for a subnet", "leave one of the two out")
 			}
-			subnets[r.SubnetID] = k
+			subnets[source] = k
 			continue
 		}
 		cidr, err := route.ParseCIDR(r.CIDR)

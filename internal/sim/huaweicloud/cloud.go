@@ -31,6 +31,9 @@ type Options struct {
 	// OneGateway refuses rules of two gateways on one transit IP. No document says it, but the API shows one gateway for a
 	// transit IP. The default is that it serves several.
 	OneGateway bool
+	// HideClients gives connections that come through a DNAT rule an address of the gateway's subnet as their source. No
+	// document says which source a destination sees. The default is the client's own.
+	HideClients bool
 }
 
 // Cloud is one simulated region. It is safe for concurrent use.

@@ -133,7 +133,10 @@ func (s *state) translate(d Delivery, transitIP string, source end, protocol str
 		if d.VPC = g.VPCID; r.Protocol != "any" {
 			d.Port = r.InternalPort
 		}
-		if r.InterfaceID != "" && foreign(r.InterfaceID) {
+		if n, ok := s.Subnets[g.SubnetID]; ok && g.HidesClients {
+			source = end{addr: last(n.CIDR)} // any of them may be the gateway's
+		}
+		if r.InterfaceID != "" && s.foreign(r.InterfaceID) {
 			d.Addr = none
 			return d
 		}
@@ -141,7 +144,7 @@ func (s *state) translate(d Delivery, transitIP string, source end, protocol str
 			return d.refuse("rule %s leads to port %s, which nobody has", id, r.InterfaceID)
 		}
 		if r.PrivateIP != "" && !s.taken(d.VPC, d.Addr) {
-			// A bare address that the cloud did not make, such as a virtual IP, is taken to answer.
+			// A bare address that the cloud did not make, such as a virtual IP or a host on premises, is taken to answer.
 			return d
 		}
 		return s.deliver(d, source, protocol)

@@ -27,6 +27,7 @@ var gatewayKind = kindOf(rules[Gateway]{
 			// The change that makes it ages it too.
 			g.Status, g.Pending = "PENDING_CREATE", c.opts.Activation+1
 		}
+		g.HidesClients = c.opts.HideClients
 		return checkName("private NAT gateway", g.Name)
 	},
 	change: func(c *Cloud, id string, _, g *Gateway) error {
@@ -98,8 +99,31 @@ func (s *state) gatewayOf(transitIP, except string) string {
 	return ""
 }
 
-// bind checks what rules of both kinds need: an ACTIVE gateway with room, and a transit IP in another VPC.
-func (c *Cloud) bind(rule, gateway, transitIP string, isNew bool) (*Gateway, *TransitIP, error) {
+// usersOf are the kinds of the rules that use a transit IP, by their ids.
+func (s *state) usersOf(transitIP string) map[string]string {
+	users := map[string]string{}
+	for id, r := range s.DNATRules {
+		if r.TransitIPID == transitIP {
+			users[id] = dnat
+		}
+	}
+	for id, r := range s.SNATRules {
+		if r.TransitIPID == transitIP {
+			users[id] = snat
+		}
+	}
+	return users
+}
+
+// Directions of rules.
+const (
+	dnat = "DNAT"
+	snat = "SNAT"
+)
+
+// bind checks what rules of both kinds need: an ACTIVE gateway with room, and a transit IP in another VPC that serves no rule
+// of the other kind.
+func (c *Cloud) bind(direction, rule, gateway, transitIP string, isNew bool) (*Gateway, *TransitIP, error) {
 	s := &c.state
 	g, err := find(s.Gateways, "private NAT gateway", gateway)
 	if err != nil {
@@ -118,6 +142,11 @@ func (c *Cloud) bind(rule, gateway, transitIP string, isNew bool) (*Gateway, *Tr
 	if n := s.Subnets[t.SubnetID]; n.VPCID == g.VPCID {
 		return nil, nil, sim.Refuse(CodeInvalid,
 			"transitIpId: %q: is in %s, and so is the destination (put the transit IP into the consumers' VPC)", transitIP, g.VPCID)
+	}
+	for other, kind := range s.usersOf(transitIP) {
+		if other != rule && kind != direction {
+			return nil, nil, sim.Refuse(CodeConflict, "transitIpId: %q: %s rule %s uses it, and it serves one direction (use another transit IP)", transitIP, kind, other)
+		}
 	}
 	if other := s.gatewayOf(transitIP, rule); c.opts.OneGateway && other != "" && other != gateway {
 		return nil, nil, sim.Refuse(CodeConflict, "transitIpId: %q: rules of gateway %s use it (use another transit IP)", transitIP, other)
@@ -144,7 +173,7 @@ var dnatRuleKind = kindOf(rules[DNATRule]{
 
 func (c *Cloud) checkDNAT(id string, r *DNATRule, isNew bool) error {
 	s := &c.state
-	g, _, err := c.bind(id, r.GatewayID, r.TransitIPID, isNew)
+	g, t, err := c.bind(dnat, id, r.GatewayID, r.TransitIPID, isNew)
 	if err != nil {
 		return err
 	}
@@ -162,7 +191,7 @@ func (c *Cloud) checkDNAT(id string, r *DNATRule, isNew bool) error {
 			return sim.Refuse(CodeInvalid, "%s: %d: is not a port of %s (use 1 to %d)", p.name, p.port, r.Protocol, maxPort)
 		}
 	}
-	if err := s.checkBackend(id, r, g); err != nil {
+	if err := s.checkBackend(id, r, g, t); err != nil {
 		return err
 	}
 	for other, o := range s.DNATRules {
@@ -177,14 +206,18 @@ func (c *Cloud) checkDNAT(id string, r *DNATRule, isNew bool) error {
 }
 
 // checkBackend finds out what a rule leads to. A load balancer takes one rule.
-func (s *state) checkBackend(id string, r *DNATRule, g *Gateway) error {
+func (s *state) checkBackend(id string, r *DNATRule, g *Gateway, t *TransitIP) error {
 	if (r.InterfaceID == "") == (r.PrivateIP == "") {
 		return sim.Refuse(CodeInvalid, "DNAT rule: needs either backendInterfaceId or backendPrivateIp (set one of them)")
 	}
 	if r.PrivateIP != "" {
 		a, err := netip.ParseAddr(r.PrivateIP)
-		if err != nil || !s.inVPC(g.VPCID, a) {
-			return sim.Refuse(CodeInvalid, "backendPrivateIp: %q: is not an address of the gateway's VPC %s", r.PrivateIP, g.VPCID)
+		if err != nil || !a.Is4() {
+			return sim.Refuse(CodeInvalid, "backendPrivateIp: %q: is not an IPv4 address", r.PrivateIP)
+		}
+		// It may be outside of the gateway's VPC, such as on premises, but not where the transit IP is.
+		if vpc := s.vpcOf(t.SubnetID); !s.inVPC(g.VPCID, a) && s.inVPC(vpc, a) {
+			return sim.Refuse(CodeInvalid, "backendPrivateIp: %q: is in %s, and so is the transit IP (lead the rule to another VPC)", r.PrivateIP, vpc)
 		}
 		r.BackendType = "CUSTOMIZE"
 	}
@@ -203,7 +236,7 @@ func (s *state) checkBackend(id string, r *DNATRule, g *Gateway) error {
 		vpc, r.BackendType = s.LoadBalancers[balancer].VPCID, "ELBv3"
 	} else if i, _ := s.instanceAt(r.InterfaceID); i != nil {
 		vpc, r.BackendType = s.Subnets[i.Networks[0].UUID].VPCID, "COMPUTE"
-	} else if foreign(r.InterfaceID) {
+	} else if s.foreign(r.InterfaceID) {
 		vpc, r.BackendType = g.VPCID, "VIP"
 	} else {
 		return sim.Refuse(CodeNotFound, "backendInterfaceId: %q: is no port of a load balancer or an instance", r.InterfaceID)
@@ -214,9 +247,17 @@ func (s *state) checkBackend(id string, r *DNATRule, g *Gateway) error {
 	return nil
 }
 
-// foreign reports whether a port is none that this cloud has made, such as that of a virtual IP. It is taken to be in the
-// gateway's VPC and to answer.
-func foreign(port string) bool { return !strings.HasPrefix(port, portPrefix+"-") }
+// foreign reports whether a port is none that this cloud has made or knows, such as that of a virtual IP. It is taken to be
+// in the gateway's VPC and to answer.
+func (s *state) foreign(port string) bool {
+	for _, b := range s.LoadBalancers {
+		if b.IPv4PortID == port {
+			return false
+		}
+	}
+	i, _ := s.instanceAt(port)
+	return i == nil && !strings.HasPrefix(port, portPrefix+"-")
+}
 
 func (s *state) inVPC(vpc string, a netip.Addr) bool {
 	v, ok := s.VPCs[vpc]
@@ -264,7 +305,7 @@ var snatRuleKind = kindOf(rules[SNATRule]{
 
 func (c *Cloud) checkSNAT(id string, r *SNATRule, isNew bool) error {
 	s := &c.state
-	g, t, err := c.bind(id, r.GatewayID, r.TransitIPID, isNew)
+	g, t, err := c.bind(snat, id, r.GatewayID, r.TransitIPID, isNew)
 	if err != nil {
 		return err
 	}

@@ -195,6 +195,15 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 		}
 		return r.try("another rule", dnatType, in)
 	}
+	source := func(r *region, in o) error {
+		r.make("outward", transitType, o{"subnetId": r.id["subnet-a"]})
+		for k, v := range (o{"gatewayId": r.id["gateway"], "transitIpId": r.id["outward"]}) {
+			if _, ok := in[k]; !ok {
+				in[k] = v
+			}
+		}
+		return r.try("source", snatType, in)
+	}
 	for _, c := range []struct {
 		name string
 		try  func(r *region) error
@@ -232,9 +241,15 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 		{"a port out of range", func(r *region) error { return rule(r, o{"internalServicePort": 65536.0}) }, "internalServicePort: 65536"},
 		{"no backend", func(r *region) error { return rule(r, o{"backendInterfaceId": nil}) }, "set one of them"},
 		{"two backends", func(r *region) error { return rule(r, o{"backendPrivateIp": "10.0.0.9"}) }, "set one of them"},
-		{"a backend outside the gateway's VPC", func(r *region) error {
+		{"a backend in the transit IP's VPC", func(r *region) error {
 			return rule(r, o{"backendInterfaceId": nil, "backendPrivateIp": "192.168.0.2"})
-		}, "is not an address of the gateway's VPC"},
+		}, "and so is the transit IP"},
+		{"a backend on premises", func(r *region) error {
+			return rule(r, o{"backendInterfaceId": nil, "backendPrivateIp": "172.16.0.2"})
+		}, ""},
+		{"a backend that is no address", func(r *region) error {
+			return rule(r, o{"backendInterfaceId": nil, "backendPrivateIp": "printer"})
+		}, "is not an IPv4 address"},
 		{"an instance outside the gateway's VPC", func(r *region) error {
 			port := r.out["ecs-a"]["networks"].([]any)[0].(o)["port"]
 			return rule(r, o{"backendInterfaceId": port})
@@ -330,12 +345,25 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 			return r.try("s", subnetType, o{"vpcId": r.id["vpc-b"], "cidr": "10.0.0.128/25", "gatewayIp": "10.0.0.129"})
 		}, "overlaps"},
 		{"a rule of a security group twice", func(r *region) error { return r.try("g", groupRuleType, r.in["admit"]) }, "says the same"},
-		{"an SNAT rule", func(r *region) error {
-			return r.try("s", snatType, o{"gatewayId": r.id["gateway"], "transitIpId": r.id["transit"], "subnetId": r.id["subnet-b"]})
-		}, ""},
+		{"an SNAT rule", func(r *region) error { return source(r, o{"subnetId": r.id["subnet-b"]}) }, ""},
 		{"an SNAT rule with two sources", func(r *region) error {
-			return r.try("s", snatType, o{"gatewayId": r.id["gateway"], "transitIpId": r.id["transit"], "subnetId": r.id["subnet-b"], "cidr": "10.0.0.0/24"})
+			return source(r, o{"subnetId": r.id["subnet-b"], "cidr": "10.0.0.0/24"})
 		}, "set one of them"},
+		{"an SNAT rule with a source that has one", func(r *region) error {
+			if err := source(r, o{"subnetId": r.id["subnet-b"]}); err != nil {
+				return err
+			}
+			return r.try("again", snatType, r.in["source"])
+		}, "has the same source"},
+		{"an SNAT rule on the transit IP of a DNAT rule", func(r *region) error {
+			return source(r, o{"subnetId": r.id["subnet-b"], "transitIpId": r.id["transit"]})
+		}, "it serves one direction"},
+		{"a DNAT rule on the transit IP of an SNAT rule", func(r *region) error {
+			if err := source(r, o{"subnetId": r.id["subnet-b"]}); err != nil {
+				return err
+			}
+			return rule(r, o{"transitIpId": r.id["outward"]})
+		}, "it serves one direction"},
 		{"deleting a gateway with rules", func(r *region) error { return r.tryDelete("gateway") }, "still has 1 rules"},
 		{"deleting a transit IP in use", func(r *region) error { return r.tryDelete("transit") }, "still use it"},
 		{"deleting a load balancer in use", func(r *region) error { return r.tryDelete("elb") }, "still leads to its port"},

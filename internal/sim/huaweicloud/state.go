@@ -180,6 +180,8 @@ type Gateway struct {
 	Spec     string `json:"spec"`
 	Status   string `json:"status"`
 	Pending  int    `json:"pending,omitempty"` // changes until it is ACTIVE
+	// HidesClients gives connections through its rules an address of its subnet as their source.
+	HidesClients bool `json:"hidesClients,omitempty"`
 }
 
 // TransitIP is an address in the consuming VPC.

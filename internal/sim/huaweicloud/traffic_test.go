@@ -153,3 +153,33 @@ func TestASecurityGroupRuleThatDeniesWinsOverOneThatAllows(t *testing.T) {
 		t.Errorf("with one of less weight: %+v", s)
 	}
 }
+
+// Nobody documents which source a destination sees, so what it admits has to be right either way.
+func TestAnInstanceAnswersARuleWhenItAdmitsTheSourceThatItSees(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		hides  bool
+		admits string
+		says   string // empty if it answers
+	}{
+		{"the client, and admits the load balancers only", false, "", "do not admit 192.168.0.2 to port 22"},
+		{"the client, and admits it", false, "192.168.0.0/16", ""},
+		{"the client, and admits the gateway's subnet", false, "10.0.0.0/24", "do not admit 192.168.0.2 to port 22"},
+		{"the gateway, and admits the client", true, "192.168.0.0/16", "do not admit 10.0.0.254 to port 22"},
+		{"the gateway, and admits its subnet", true, "10.0.0.0/24", ""},
+	} {
+		r := exampleIn(t, huaweicloud.Options{HideClients: c.hides})
+		if c.admits != "" {
+			r.make("ssh", groupRuleType, o{
+				"securityGroupId": r.id["group-b"], "direction": "ingress", "ethertype": "IPv4", "protocol": "tcp", "ports": "22", "remoteIpPrefix": c.admits,
+			})
+		}
+		port := r.out["ecs-b"]["networks"].([]any)[0].(o)["port"]
+		r.update("rule", o{"backendInterfaceId": port, "transitServicePort": 2222.0, "internalServicePort": 22.0})
+		traffic, _ := r.watch()
+		said := strings.Join(traffic.Observe().Unreached, "\n")
+		if (c.says == "") != (said == "") || !strings.Contains(said, c.says) {
+			t.Errorf("it sees %s: %q, want %q", c.name, said, c.says)
+		}
+	}
+}
