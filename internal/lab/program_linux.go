@@ -1,0 +1,106 @@
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"syscall"
+
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// ProgramOptions say what to run in a namespace.
+type ProgramOptions struct {
+	Path string
+	Args []string
+	// Env is the whole environment.
+	Env []string
+	// Files that the program sees instead of the system's: paths there to paths here. What it sees has to exist.
+	Files          map[string]string
+	Stdout, Stderr io.Writer
+}
+
+// Program runs in a namespace. It is killed when this process ends, however it does.
+type Program struct {
+	cmd  *exec.Cmd
+	done chan struct{}
+	err  error
+}
+
+// Start runs a program inside the namespace.
+func (n *Namespace) Start(o ProgramOptions) (*Program, error) {
+	p := &Program{cmd: exec.Command(o.Path, o.Args...), done: make(chan struct{})}
+	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = o.Env, o.Stdout, o.Stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	started := make(chan error, 1)
+	go func() {
+		// The thread belongs to the program: the kernel kills the child when the thread that started it ends, and the
+		// thread's mounts are the child's. It is not unlocked, so that nobody else runs on it.
+		runtime.LockOSThread()
+		defer close(p.done)
+		err := errors.Join(netns.Set(n.ns), private(o.Files))
+		if err == nil {
+			err = p.cmd.Start()
+		}
+		if err != nil {
+			err = fmt.Errorf("start %s in %s: %w", o.Path, n.name, err)
+		}
+		started <- err
+		if err == nil {
+			p.err = p.cmd.Wait()
+		}
+	}()
+	return p, <-started
+}
+
+// private gives the thread mounts of its own, with files in place of others.
+func private(files map[string]string) error {
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return os.NewSyscallError("unshare mounts", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return os.NewSyscallError("mount", err)
+	}
+	for there, here := range files {
+		if err := unix.Mount(here, there, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("mount %s as %s: %w", here, there, err)
+		}
+	}
+	return nil
+}
+
+// Done is closed when the program has ended.
+func (p *Program) Done() <-chan struct{} { return p.done }
+
+// Err is how the program ended; valid after Done.
+func (p *Program) Err() error { return p.err }
+
+// PID of the program.
+func (p *Program) PID() int { return p.cmd.Process.Pid }
+
+// Signal sends a signal to the program and all that it started.
+func (p *Program) Signal(s syscall.Signal) {
+	select {
+	case <-p.done:
+	default:
+		_ = syscall.Kill(-p.cmd.Process.Pid, s)
+	}
+}
+
+// Kill ends the program and waits until it is gone.
+func (p *Program) Kill() {
+	p.Signal(syscall.SIGKILL)
+	<-p.done
+}
+
+// MaxMemory is the most memory that the program held at once, in bytes; valid after Done.
+func (p *Program) MaxMemory() int64 {
+	if usage, ok := p.cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		return usage.Maxrss * 1024
+	}
+	return 0
+}
