@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 
@@ -107,27 +108,38 @@ func (s Source) take() (*Artefact, error) {
 	if arch := archOf(executable); arch != "" && arch != s.Arch {
 		return refuse("is built for "+arch+", not for "+s.Arch, "build it with GOOS=linux GOARCH="+s.Arch)
 	}
-	if s.Program == Failover && !zipped {
+	switch {
+	case s.Program == Failover && !zipped:
 		return s.store(executable)
+	case zipped && filepath.Ext(s.Prebuilt) != ".zip": // the engine tells archives by their names
+		return s.keep(data)
 	}
 	return describe(s.Prebuilt, data), nil
 }
 
-// store writes what was built under a name that its content gives it: a build that changes nothing changes no path.
-func (s Source) store(binary []byte) (*Artefact, error) {
+// store writes what was built, as it is to be deployed.
+func (s Source) store(executable []byte) (*Artefact, error) {
+	if s.Program != Failover {
+		return s.keep(executable)
+	}
+	zipped, err := bundle(executable)
+	if err != nil {
+		return nil, err
+	}
+	return s.keep(zipped)
+}
+
+// keep writes data under a name that its content gives it: a build that changes nothing changes no path.
+func (s Source) keep(data []byte) (*Artefact, error) {
 	name := string(s.Program)
 	if s.Program == Failover {
-		var err error
-		if binary, err = bundle(binary); err != nil {
-			return nil, err
-		}
 		name += ".zip"
 	}
-	path, err := keep(name, s.Arch, binary)
+	path, err := keep(name, s.Arch, data)
 	if err != nil {
 		return nil, fmt.Errorf("keep %s: %w", name, err)
 	}
-	return describe(path, binary), nil
+	return describe(path, data), nil
 }
 
 func describe(path string, data []byte) *Artefact {

@@ -144,7 +144,8 @@ func TestAPrebuiltProgramIsTakenAsItIs(t *testing.T) {
 	}{
 		"an executable for natd":         {Natd, binary, true},
 		"a script for natd":              {Natd, []byte("#!/bin/sh\n"), true},
-		"a zip for the functions":        {Failover, zipped, true},
+		"a zip for the functions.zip":    {Failover, zipped, true},
+		"a zip under another name":       {Failover, zipped, false},
 		"an executable for the function": {Failover, binary, false},
 	} {
 		path := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))

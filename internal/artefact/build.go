@@ -34,6 +34,10 @@ func moduleDir(ctx context.Context) (string, error) {
 	return dir, nil
 }
 
+// tags of every build. Without this one the Lambda library links a server that provided.al2023 does not use, and with it half
+// of the AWS SDK.
+const tags = "lambda.norpc"
+
 // compile builds the package for Linux. Nothing of the machine, the path, the time or the caller's settings goes in.
 func compile(ctx context.Context, dir, pkg, arch string) ([]byte, error) {
 	temp, err := os.MkdirTemp("", "polynat-build-")
@@ -46,7 +50,7 @@ func compile(ctx context.Context, dir, pkg, arch string) ([]byte, error) {
 		"GOOS=linux", "GOARCH=" + arch, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off",
 		"GOEXPERIMENT=", "GOFIPS140=off", "GOARM64=v8.0", "GOAMD64=v1",
 	}
-	if _, err := goTool(ctx, dir, env, "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, pkg); err != nil {
+	if _, err := goTool(ctx, dir, env, "build", "-tags="+tags, "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, pkg); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(out)

@@ -5,7 +5,9 @@ package recorder
 import (
 	"flag"
 	"fmt"
+	"hash/crc32"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -127,7 +129,23 @@ func (m *monitor) NewResource(args pulumi.MockResourceArgs) (string, resource.Pr
 	if m.options.DryRun {
 		return "", outputs, nil
 	}
+	if strings.HasPrefix(args.TypeToken, "aws:") {
+		answerAWS(args.Name, outputs)
+	}
 	return args.Name + ".id", outputs, nil
+}
+
+// answerAWS adds what AWS makes up: names, and, where a program reads the value, one of the right form.
+func answerAWS(name string, outputs resource.PropertyMap) {
+	sum := crc32.ChecksumIEEE([]byte(name))
+	for key, value := range map[resource.PropertyKey]any{
+		"arn": name + ".arn", "url": name + ".url", "allocationId": name + ".allocationId", "dnsName": name + ".dnsName", "latestVersion": 1.0,
+		"publicIp": netip.AddrFrom4([4]byte{198, 18, byte(sum >> 8), byte(sum)}).String(), // 198.18.0.0/15: RFC 2544
+	} {
+		if _, ok := outputs[key]; !ok {
+			outputs[key] = resource.NewPropertyValue(value)
+		}
+	}
 }
 
 // Call implements pulumi.MockResourceMonitor.
