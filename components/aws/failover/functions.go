@@ -14,7 +14,7 @@ import (
 // settings of a function, as the program in internal/failover relies on them.
 type settings struct {
 	// kind is part of the name of what is made for the function.
-	kind, name, role string
+	kind, name string
 	// memory in MB, timeout and eventAge in seconds.
 	memory, timeout, eventAge int
 	// concurrency that is reserved: the function gets it, and no more. retries of an event that it failed on.
