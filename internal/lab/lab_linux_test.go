@@ -1,11 +1,13 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -227,21 +229,33 @@ func TestServersAndNamesFallSilentAndAnswerAgain(t *testing.T) {
 	}
 }
 
-func TestAProgramRunsInItsNamespaceAndDiesWithTheNode(t *testing.T) {
+func TestAProgramRunsInItsNamespaceWithFilesOfItsOwn(t *testing.T) {
 	_, nat, _ := newLab(t)
 	fake := t.TempDir() + "/resolv.conf"
 	must(t, os.WriteFile(fake, []byte("nameserver 10.0.0.2\n"), 0o600))
-	out := t.TempDir() + "/out"
-	file, err := os.Create(out)
-	must(t, err)
-	defer file.Close()
+	var out bytes.Buffer
 	p, err := nat.Start(ProgramOptions{
-		Path: "/bin/sh", Args: []string{"-c", "cat /etc/resolv.conf /proc/net/dev; sleep 60"}, Stdout: file,
+		Path: "/bin/cat", Args: []string{"/etc/resolv.conf", "/proc/self/net/dev"}, Stdout: &out,
 		Files: map[string]string{"/etc/resolv.conf": fake},
 	})
 	must(t, err)
+	<-p.Done()
+	must(t, p.Err())
+	for _, want := range []string{"nameserver 10.0.0.2", "manage:"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the program does not see %s:\n%s", want, &out)
+		}
+	}
+	if theirs, err := os.ReadFile("/etc/resolv.conf"); err == nil && strings.Contains(string(theirs), "nameserver 10.0.0.2") {
+		t.Error("the file is in place of the system's")
+	}
+}
+
+func TestAProgramDiesWithItsNodeEvenWhenFrozen(t *testing.T) {
+	_, nat, _ := newLab(t)
+	p, err := nat.Start(ProgramOptions{Path: "/bin/sleep", Args: []string{"600"}})
+	must(t, err)
 	nat.Freeze()
-	nat.Thaw()
 	must(t, nat.Terminate())
 	select {
 	case <-p.Done():

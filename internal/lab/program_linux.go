@@ -35,26 +35,44 @@ type Program struct {
 func (n *Namespace) Start(o ProgramOptions) (*Program, error) {
 	p := &Program{cmd: exec.Command(o.Path, o.Args...), done: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = o.Env, o.Stdout, o.Stderr
-	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := n.Spawn(p.cmd, o.Files); err != nil {
+		return nil, err
+	}
+	go func() {
+		defer close(p.done)
+		p.err = p.cmd.Wait()
+	}()
+	return p, nil
+}
+
+// Spawn starts a prepared command inside the namespace, which the caller has to wait for. It sees files in place of
+// others, as [ProgramOptions] says, and is killed when this process ends.
+func (n *Namespace) Spawn(cmd *exec.Cmd, files map[string]string) error {
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
 	started := make(chan error, 1)
 	go func() {
 		// The thread belongs to the program: the kernel kills the child when the thread that started it ends, and the
 		// thread's mounts are the child's. It is not unlocked, so that nobody else runs on it.
 		runtime.LockOSThread()
-		defer close(p.done)
-		err := errors.Join(netns.Set(n.ns), private(o.Files))
+		err := errors.Join(netns.Set(n.ns), private(files))
 		if err == nil {
-			err = p.cmd.Start()
+			err = cmd.Start()
 		}
 		if err != nil {
-			err = fmt.Errorf("start %s in %s: %w", o.Path, n.name, err)
+			err = fmt.Errorf("start %s in %s: %w", cmd.Path, n.name, err)
 		}
 		started <- err
-		if err == nil {
-			p.err = p.cmd.Wait()
+		for waiting := err == nil; waiting; {
+			// Until it has ended, which whoever called for it is to hear.
+			err := unix.Waitid(unix.P_PID, cmd.Process.Pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+			waiting = errors.Is(err, unix.EINTR)
 		}
 	}()
-	return p, <-started
+	return <-started
 }
 
 // private gives the thread mounts of its own, with files in place of others.
