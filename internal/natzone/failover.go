@@ -101,7 +101,7 @@ const (
 type Report struct {
 	Version int    `json:"version"`
 	Zone    string `json:"zone"`
-	// Tick that started it, and End, when it ended.
+	// Tick that started it, with Until filled in, and End, when it ended.
 	Tick Tick      `json:"tick"`
 	End  time.Time `json:"end"`
 	// Cause is why it ended before its minute; empty if it did not.

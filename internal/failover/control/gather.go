@@ -1,0 +1,336 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	ssmtypes "github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"polynat/internal/failover/decide"
+	"polynat/internal/failover/event"
+	"polynat/internal/natzone"
+)
+
+const (
+	// check is how often the standby's state is looked up while nothing happens.
+	check = 5 * time.Minute
+	// patience with the state once everything else is known: it must not hold up a failover.
+	patience = 300 * time.Millisecond
+	// recent is how old the agent's word may be: the reports come each minute.
+	recent = 90 * time.Second
+	// filterValues is how many values a filter of EC2 may have.
+	filterValues = 200
+)
+
+// gather looks up what the decision needs: everything at once, and nothing that is not needed.
+func (c *Controller) gather(ctx context.Context, m event.Message) (decide.State, decide.Observation, error) {
+	o := decide.Observation{Now: time.Now().UTC(), Holder: c.holder}
+	if c.agent != nil && time.Since(c.heard) < recent {
+		o.Agent = c.agent
+	}
+	state := make(chan error, 1)
+	if c.needsState(m) {
+		go func() { state <- c.load(ctx) }()
+	} else {
+		state <- nil
+	}
+	var wg sync.WaitGroup
+	var routesErr error
+	wg.Go(func() { o.Routes, o.Lost, routesErr = c.routes(ctx) })
+	if r, ok := verdict(m); ok && r.Cause != natzone.Egress {
+		wg.Go(func() { o.Control = c.crosscheck(ctx, r.Failing) })
+	}
+	if c.needsStandby(m) {
+		wg.Go(func() { o.Standby = c.standby(ctx) })
+	}
+	wg.Wait()
+	if routesErr != nil {
+		return decide.State{}, o, routesErr
+	}
+	late := time.NewTimer(patience)
+	defer late.Stop()
+	select {
+	case err := <-state:
+		if err != nil {
+			c.log.Error("state", "error", err)
+		}
+	case <-late.C:
+		c.log.Warn("state", "error", "not known in time")
+	}
+	s := c.remembered()
+	o.Now = time.Now().UTC()
+	if decide.Due(c.zone, s, m, o.Now) {
+		var err error
+		if o.InService, o.Peers, err = c.peers(ctx); err != nil {
+			return s, o, err
+		}
+	}
+	return s, o, nil
+}
+
+func verdict(m event.Message) (natzone.Report, bool) {
+	o, ok := m.(event.Observed)
+	return o.Report, ok && o.Report.Cause != natzone.None
+}
+
+// needsState says whether the state is read, though this process may know it: not in a minute in which nothing happens.
+// This process is the only writer as long as it lives, but an older one may have been thawed.
+func (c *Controller) needsState(m event.Message) bool {
+	if _, ok := verdict(m); ok {
+		return true
+	}
+	s, known := c.snapshot()
+	if _, minute := m.(event.Observed); !minute || !known {
+		return true
+	}
+	return !s.Since.IsZero() || !s.Broken.IsZero() || s.Sick != "" || len(s.Leaving) > 0
+}
+
+func (c *Controller) needsStandby(m event.Message) bool {
+	if c.zone.Standby == "" {
+		return false
+	}
+	s, _ := c.snapshot()
+	switch m := m.(type) {
+	case event.Observed:
+		if m.Report.Cause != natzone.None {
+			return !s.Broken.IsZero()
+		}
+		return !s.Broken.IsZero() || !s.Since.IsZero() || time.Since(c.checked) >= check
+	case event.Instances:
+		return m.Change == event.Rebalance
+	default:
+		return false
+	}
+}
+
+// routes looks the zone's routes up: by a filter, because a table that does not exist fails the whole call by id.
+func (c *Controller) routes(ctx context.Context) (found []decide.Route, lost []string, err error) {
+	tables, err := c.tables(ctx, "route-table-id", c.zone.RouteTables)
+	if err != nil {
+		return nil, nil, fmt.Errorf("route tables of the zone: %w", err)
+	}
+	for _, id := range c.zone.RouteTables {
+		i := slices.IndexFunc(tables, func(t ec2types.RouteTable) bool { return aws.ToString(t.RouteTableId) == id })
+		if i < 0 {
+			lost = append(lost, id)
+			continue
+		}
+		for _, destination := range c.zone.Destinations {
+			found = append(found, routeOf(tables[i], destination))
+		}
+	}
+	return found, lost, nil
+}
+
+// tables whose filter has one of the values.
+func (c *Controller) tables(ctx context.Context, filter string, values []string) ([]ec2types.RouteTable, error) {
+	var all []ec2types.RouteTable
+	for some := range slices.Chunk(values, filterValues) {
+		in := &ec2.DescribeRouteTablesInput{Filters: []ec2types.Filter{{Name: aws.String(filter), Values: some}}}
+		for {
+			out, err := call(ctx, func(ctx context.Context) (*ec2.DescribeRouteTablesOutput, error) {
+				return c.api.EC2.DescribeRouteTables(ctx, in)
+			})
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, out.RouteTables...)
+			if aws.ToString(out.NextToken) == "" {
+				break
+			}
+			in.NextToken = out.NextToken
+		}
+	}
+	return all, nil
+}
+
+func routeOf(t ec2types.RouteTable, destination netip.Prefix) decide.Route {
+	route := decide.Route{Table: aws.ToString(t.RouteTableId), Destination: destination, Missing: true}
+	for _, r := range t.Routes {
+		cidr := aws.ToString(r.DestinationCidrBlock) + aws.ToString(r.DestinationIpv6CidrBlock)
+		if p, err := netip.ParsePrefix(cidr); err != nil || p != destination || r.Origin == ec2types.RouteOriginEnableVgwRoutePropagation {
+			continue
+		}
+		route.Missing = false
+		route.Instance, route.Interface = aws.ToString(r.InstanceId), aws.ToString(r.NetworkInterfaceId)
+		route.Gateway = aws.ToString(r.NatGatewayId)
+		route.Blackhole = r.State == ec2types.RouteStateBlackhole
+		if route.Gateway != "" { // in case EC2 ever shows a gateway's own interface
+			route.Instance, route.Interface = "", ""
+		}
+	}
+	return route
+}
+
+// crosscheck tries the targets from here, which is outside of the VPC. It ends as soon as one that fails inside answers.
+func (c *Controller) crosscheck(ctx context.Context, failing []natzone.Target) decide.Control {
+	type outcome struct {
+		target natzone.Target
+		class  natzone.Class
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	targets := slices.Clone(c.zone.Targets)
+	for _, t := range failing {
+		if !slices.Contains(targets, t) {
+			targets = append(targets, t)
+		}
+	}
+	results := make(chan outcome, len(targets))
+	for _, t := range targets {
+		go func() { results <- outcome{t, c.twice(ctx, t)} }()
+	}
+	var found decide.Control
+	for range targets {
+		r := <-results
+		switch {
+		case r.class == natzone.DNS:
+		case r.class.Failure():
+			found.Silent = append(found.Silent, r.target)
+		default:
+			found.Answered = append(found.Answered, r.target)
+			if slices.Contains(failing, r.target) {
+				return found
+			}
+		}
+	}
+	return found
+}
+
+// twice tries a target a second time if it has to: a lost packet must not excuse a failure.
+func (c *Controller) twice(ctx context.Context, t natzone.Target) natzone.Class {
+	class := natzone.Other
+	for range 2 {
+		attempt, cancel := context.WithTimeout(ctx, c.Timeout)
+		class = c.client.Try(attempt, t).Class
+		cancel()
+		if !class.Failure() || ctx.Err() != nil {
+			break
+		}
+	}
+	return class
+}
+
+// standby is the state of the gateway; empty if it could not be looked up.
+func (c *Controller) standby(ctx context.Context) string {
+	out, err := call(ctx, func(ctx context.Context) (*ec2.DescribeNatGatewaysOutput, error) {
+		return c.api.EC2.DescribeNatGateways(ctx, &ec2.DescribeNatGatewaysInput{
+			Filter: []ec2types.Filter{{Name: aws.String("nat-gateway-id"), Values: []string{c.zone.Standby}}},
+		})
+	})
+	if err != nil {
+		c.log.Error("standby", "error", err)
+		return ""
+	}
+	c.checked = time.Now()
+	if len(out.NatGateways) == 0 {
+		return "deleted"
+	}
+	return string(out.NatGateways[0].State)
+}
+
+// load reads the state into memory.
+func (c *Controller) load(ctx context.Context) error {
+	out, err := call(ctx, func(ctx context.Context) (*ssm.GetParameterOutput, error) {
+		return c.api.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(c.zone.StateParameter)})
+	})
+	var none *ssmtypes.ParameterNotFound
+	if errors.As(err, &none) {
+		c.remember(decide.State{}, false)
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	s, err := decide.ParseState(aws.ToString(out.Parameter.Value))
+	if err != nil {
+		c.log.Error("state is not readable and begins anew", "error", err)
+	}
+	c.remember(s, false)
+	return nil
+}
+
+// peers looks up the groups of all zones, which are found by their tag, and whether their instances hold routes.
+func (c *Controller) peers(ctx context.Context) (own []string, peers []decide.Peer, err error) {
+	in := &autoscaling.DescribeAutoScalingGroupsInput{Filters: []autoscalingtypes.Filter{
+		{Name: aws.String("tag:" + natzone.TagName), Values: []string{c.zone.Name}},
+	}}
+	healthy := map[string][]string{} // by zone
+	for {
+		out, err := call(ctx, func(ctx context.Context) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+			return c.api.AutoScaling.DescribeAutoScalingGroups(ctx, in)
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("groups of the zones: %w", err)
+		}
+		for _, g := range out.AutoScalingGroups {
+			if aws.ToString(g.AutoScalingGroupName) == c.zone.Group {
+				own = inService(g)
+				continue
+			}
+			healthy[zoneOf(g)] = append(healthy[zoneOf(g)], inService(g)...)
+		}
+		if aws.ToString(out.NextToken) == "" {
+			break
+		}
+		in.NextToken = out.NextToken
+	}
+	var ids []string
+	for _, some := range healthy {
+		ids = append(ids, some...)
+	}
+	tables, err := c.tables(ctx, "route.instance-id", ids)
+	if err != nil {
+		return nil, nil, fmt.Errorf("route tables of the other zones: %w", err)
+	}
+	holds := map[string]bool{}
+	for _, t := range tables {
+		for _, r := range t.Routes {
+			holds[aws.ToString(r.InstanceId)] = true
+		}
+	}
+	for zone, ids := range healthy {
+		peers = append(peers, decide.Peer{
+			Zone: zone, Healthy: len(ids) > 0,
+			Holds: slices.ContainsFunc(ids, func(id string) bool { return holds[id] }),
+		})
+	}
+	slices.SortFunc(peers, func(a, b decide.Peer) int {
+		if a.Zone < b.Zone {
+			return -1
+		}
+		return 1
+	})
+	return own, peers, nil
+}
+
+func zoneOf(g autoscalingtypes.AutoScalingGroup) string {
+	for _, t := range g.Tags {
+		if aws.ToString(t.Key) == natzone.TagZone {
+			return aws.ToString(t.Value)
+		}
+	}
+	return aws.ToString(g.AutoScalingGroupName)
+}
+
+func inService(g autoscalingtypes.AutoScalingGroup) []string {
+	var ids []string
+	for _, i := range g.Instances {
+		if i.LifecycleState == autoscalingtypes.LifecycleStateInService && aws.ToString(i.HealthStatus) == "Healthy" {
+			ids = append(ids, aws.ToString(i.InstanceId))
+		}
+	}
+	return ids
+}

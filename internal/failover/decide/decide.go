@@ -1,0 +1,493 @@
+package decide
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"polynat/internal/failover/event"
+	"polynat/internal/natzone"
+)
+
+const (
+	// Quiet is how long a prober observes before its next verdict: at most twelve chains a minute, whatever happens.
+	Quiet = 5 * time.Second
+	// Stale is how much later than a move a verdict must be to say something of the new way: what the prober saw is up to a
+	// round's timeout old, and its clock is another.
+	Stale = 2 * time.Second
+	// Handover is how long a fit agent has to hand over by itself after it was told to go. Spot gives it two minutes.
+	Handover = 45 * time.Second
+	// Relapse is how soon after its return a second failure marks an instance as sick.
+	Relapse = 30 * time.Minute
+	// forgotten is when a leaving instance is struck off in any case: no hook is held that long.
+	forgotten = 3 * time.Hour
+)
+
+// judge is one decision in the making.
+type judge struct {
+	zone natzone.Controller
+	o    Observation
+	was  State
+	Plan
+}
+
+// Decide says what to do about a message. Of messages that concern no route ([event.Ignored], [event.Unknown],
+// [event.Silent]) nothing is looked up, and nothing follows.
+func Decide(zone natzone.Controller, s State, m event.Message, o Observation) Plan {
+	j := &judge{zone: zone, o: o, was: s, Plan: Plan{State: s}}
+	j.State.Leaving = slices.Clone(s.Leaving)
+	switch m := m.(type) {
+	case event.Observed:
+		if m.Report.Cause == natzone.None {
+			j.minute(m.Report)
+		} else {
+			j.verdict(m.Report)
+		}
+	case event.Instances:
+		j.instances(m)
+	case event.Terminating:
+		j.terminating(m)
+	case event.LaunchFailed:
+		j.alert("no instance could be launched", "The Auto Scaling group "+m.Group+" could not launch an instance: "+m.Reason)
+	case event.Silent:
+		j.Note = "the prober ended without a report: " + m.Reason
+	case event.Ignored:
+		j.Note = "ignored: " + m.What
+	case event.Unknown:
+		j.Note = "unknown: " + m.Why
+	}
+	j.finish()
+	return j.Plan
+}
+
+// Concerns says whether the message is about this zone as far as its own words tell.
+func Concerns(zone natzone.Controller, m event.Message) bool {
+	switch m := m.(type) {
+	case event.Observed:
+		return m.Report.Zone == zone.Zone
+	case event.Terminating:
+		return m.Group == zone.Group && m.Hook == zone.TerminateHook
+	case event.LaunchFailed:
+		return m.Group == zone.Group
+	case event.Instances:
+		return true
+	default:
+		return false
+	}
+}
+
+// verdict acts on a failed path.
+func (j *judge) verdict(r natzone.Report) {
+	j.again(r, Quiet)
+	switch {
+	case !j.was.Moved.IsZero() && r.End.Before(j.was.Moved.Add(Stale)):
+		j.Note = "verdict is about the way before the move"
+	case r.Cause != natzone.Egress && j.o.Control.explains(r.Failing):
+		j.excuse(r)
+	case !j.any(Route.onInstance):
+		j.standbyFails(r)
+	default:
+		j.fail(r)
+	}
+}
+
+// explains says that the failing targets do not answer elsewhere either.
+func (c Control) explains(failing []natzone.Target) bool {
+	silent := 0
+	for _, t := range failing {
+		if slices.Contains(c.Answered, t) {
+			return false
+		}
+		if slices.Contains(c.Silent, t) {
+			silent++
+		}
+	}
+	return silent > 0
+}
+
+func (j *judge) excuse(r natzone.Report) {
+	j.Note = "the targets do not answer from outside of the VPC either: no move"
+	if j.was.Excused.IsZero() {
+		j.State.Excused = j.o.Now
+		j.alert("probe targets do not answer", fmt.Sprintf(
+			"Neither through the zone nor from outside of the VPC: %s. The routes stay where they are.", list(r.Failing)))
+	}
+}
+
+// standbyFails is a verdict on a zone that no instance serves.
+func (j *judge) standbyFails(r natzone.Report) {
+	j.repair()
+	if len(j.Moves) > 0 {
+		j.moved("routes led nowhere", "")
+		return
+	}
+	j.Note = "the standby does not work either"
+	j.broken(fmt.Sprintf("The zone is on its standby %s, and the prober still finds: %s (%s). Nothing is left to move to.",
+		j.standby(), r.Cause, list(r.Failing)))
+}
+
+// fail moves what points at the instance.
+func (j *judge) fail(r natzone.Report) {
+	var from []string
+	waiting := false
+	for _, route := range j.o.Routes {
+		if !route.onInstance() || route.Blackhole {
+			continue
+		}
+		if j.taken(route, r) {
+			waiting = true
+			continue
+		}
+		j.move(route)
+		from = append(from, route.Instance)
+	}
+	switch {
+	case len(from) == 0 && waiting:
+		j.Note = "another instance has taken the zone since: looking again"
+		j.again(r, 0)
+	case j.zone.Standby == "":
+		j.Moves = nil
+		j.lost(r, "there is no standby")
+	case j.o.Standby != "" && j.o.Standby != available:
+		j.Moves = nil
+		j.lost(r, "the standby "+j.zone.Standby+" is "+j.o.Standby)
+	default:
+		j.repair()
+		failed := ""
+		if len(from) > 0 {
+			failed = from[0]
+		}
+		j.moved(fmt.Sprintf("%s: %d of %d attempts failed %v", r.Cause, r.FailedAttempts, r.Attempts, r.Classes), failed)
+	}
+}
+
+// taken says that an instance has claimed the route after the prober saw what it reports: the verdict may be about its
+// predecessor. The instance has proved its path only just now.
+func (j *judge) taken(route Route, r natzone.Report) bool {
+	if j.o.Holder == "" || route.Instance == "" || route.Instance == j.o.Holder {
+		return false
+	}
+	held := r.Agent != nil && r.Agent.Instance == route.Instance && r.Agent.Holds
+	return !held
+}
+
+// lost is a failure without a way out.
+func (j *judge) lost(r natzone.Report, why string) {
+	j.Note = "the instance fails, and " + why
+	if j.State.Since.IsZero() {
+		j.State.Since, j.State.Why = j.o.Now, string(r.Cause)
+	}
+	if j.zone.Standby != "" {
+		j.broken("The instance fails (" + string(r.Cause) + "), and " + why + ".")
+		return
+	}
+	if j.was.Since.IsZero() {
+		j.alert("the zone has no way out", "The instance fails ("+string(r.Cause)+"), and "+why+".")
+	}
+}
+
+// minute is the report of a minute without a verdict: time to put right what nobody notices, and to heal.
+func (j *judge) minute(r natzone.Report) {
+	j.Note = "nothing failed"
+	j.State.Excused = time.Time{}
+	if j.repair(); len(j.Moves) > 0 {
+		j.moved("routes led nowhere", "")
+	}
+	j.leaving()
+	j.track()
+	j.recovered()
+	if j.heals(r) {
+		j.replace(r)
+	}
+}
+
+// track notes when the zone left its instance and when it came back.
+func (j *judge) track() {
+	switch {
+	case len(j.Moves) > 0:
+	case j.any(j.onStandby) && j.State.Since.IsZero():
+		j.State.Since, j.State.Why = j.o.Now, "found on the standby"
+	case j.all(Route.onInstance) && !j.State.Since.IsZero():
+		if j.State.Instance != "" { // claimed after a failover, not at the first deployment
+			j.State.Back = Return{Instance: j.holder(), At: j.o.Now}
+		}
+		j.State.Since, j.State.Why, j.State.Instance = time.Time{}, "", ""
+	}
+}
+
+// recovered follows what is known of the standby.
+func (j *judge) recovered() {
+	switch {
+	case j.zone.Standby == "":
+	case j.o.Standby != "" && j.o.Standby != available:
+		j.broken("The NAT gateway " + j.zone.Standby + " is " + j.o.Standby + ": a failover would lead nowhere.")
+	case !j.was.Broken.IsZero() && j.o.Standby == available:
+		j.State.Broken = time.Time{}
+		j.alert("standby works again", "The standby "+j.zone.Standby+" was broken since "+stamp(j.was.Broken)+".")
+	}
+}
+
+// Due says whether a replacement comes into question, so that the groups have to be looked up.
+func Due(zone natzone.Controller, s State, m event.Message, now time.Time) bool {
+	o, ok := m.(event.Observed)
+	if !ok || o.Report.Cause != natzone.None {
+		return false
+	}
+	j := judge{zone: zone, o: Observation{Now: now}, was: s, Plan: Plan{State: s}}
+	return j.heals(o.Report)
+}
+
+// heals says whether the instance is to be replaced, the other zones aside.
+func (j *judge) heals(r natzone.Report) bool {
+	dwell, pause := time.Duration(j.zone.Healing.Dwell), time.Duration(j.zone.Healing.Pause)
+	s, now := j.State, j.o.Now
+	if dwell <= 0 || !s.Replaced.IsZero() && now.Sub(s.Replaced) < pause {
+		return false
+	}
+	if s.Sick != "" {
+		return true
+	}
+	ready := r.Agent != nil && r.Agent.Ready
+	return !s.Since.IsZero() && now.Sub(s.Since) >= dwell && !ready
+}
+
+// replace has the instance replaced, unless another zone is in need too. Of two zones that are on their standby, the first
+// by name goes first: if each waited for the other, neither would ever heal.
+func (j *judge) replace(natzone.Report) {
+	for _, p := range j.o.Peers {
+		if !p.Healthy || !p.Holds && p.Zone < j.zone.Zone {
+			j.Note = "the instance is to be replaced once zone " + p.Zone + " is well"
+			return
+		}
+	}
+	sick := j.State.Sick
+	if sick != "" && !slices.Contains(j.o.InService, sick) {
+		j.State.Sick = "" // gone already
+		return
+	}
+	if sick == "" && len(j.o.InService) > 0 {
+		sick = j.o.InService[0]
+	}
+	if sick == "" {
+		j.Note = "no instance is in service: the group is at it"
+		return
+	}
+	j.Replace = sick
+	j.State.Replaced, j.State.Sick = j.o.Now, ""
+	j.Note = "the instance is replaced"
+	j.alert("instance is replaced", fmt.Sprintf("%s is marked unhealthy. The zone is without its instance since %s (%s).",
+		sick, stamp(j.State.Since), j.State.Why))
+}
+
+// instances acts on events of EC2, Spot and Health. Those of other instances find no route that points at them.
+func (j *judge) instances(m event.Instances) {
+	for _, id := range m.IDs {
+		if !j.points(id) && !m.Change.Gone() {
+			continue
+		}
+		switch {
+		case m.Change.Gone():
+			j.gone(id, string(m.Change))
+		case m.Change == event.Interruption:
+			j.told(id, string(m.Change), false)
+		case m.Change == event.Maintenance:
+			j.Note = "maintenance of " + id
+			j.alert("maintenance of the instance", "AWS Health announces an event that affects "+id+
+				". It is replaced or moved to the standby when it stops; replacing it beforehand costs no connection.")
+		default:
+			j.Note = string(m.Change) + " of " + id + ": the group is at it"
+			j.recovered()
+		}
+	}
+	if j.Note == "" {
+		j.Note = "no route points at the instance"
+	}
+}
+
+// gone moves what points at an instance that forwards nothing any more.
+func (j *judge) gone(id, why string) {
+	if j.points(id) {
+		j.away(id)
+	}
+	if j.repair(); len(j.Moves) > 0 {
+		j.moved(id+" is "+why, id)
+	}
+	j.leaving()
+}
+
+// told is notice ahead. An agent that is fit hands over by itself, to its successor if there is one, which costs no
+// connection; it is given time. Otherwise the routes are moved at once.
+func (j *judge) told(id, why string, hook bool) {
+	fit := j.o.Agent != nil && j.o.Agent.Instance == id && j.o.Agent.Ready
+	switch {
+	case !j.points(id):
+		if hook {
+			j.Complete = append(j.Complete, id)
+		}
+		j.Note = "no route points at " + id
+	case fit || j.zone.Standby == "":
+		j.Note = id + " is left to hand over by itself"
+		j.leave(Leaving{Instance: id, Due: j.o.Now.Add(Handover), Hook: hook})
+	default:
+		j.away(id)
+		j.moved(id+": "+why, id)
+		if hook {
+			j.Complete = append(j.Complete, id)
+		}
+	}
+}
+
+func (j *judge) terminating(m event.Terminating) { j.told(m.Instance, "termination", true) }
+
+func (j *judge) leave(l Leaving) {
+	if i := slices.IndexFunc(j.State.Leaving, func(k Leaving) bool { return k.Instance == l.Instance }); i >= 0 {
+		j.State.Leaving[i].Hook = j.State.Leaving[i].Hook || l.Hook
+		return
+	}
+	j.State.Leaving = append(j.State.Leaving, l)
+}
+
+// leaving looks after those that were left to hand over by themselves.
+func (j *judge) leaving() {
+	var rest []Leaving
+	for _, l := range j.State.Leaving {
+		switch {
+		case !j.points(l.Instance):
+			if l.Hook {
+				j.Complete = append(j.Complete, l.Instance)
+			}
+		case j.zone.Standby != "" && !j.o.Now.Before(l.Due):
+			j.away(l.Instance)
+			j.moved(l.Instance+" did not hand over", l.Instance)
+			if l.Hook {
+				j.Complete = append(j.Complete, l.Instance)
+			}
+		case j.o.Now.Sub(l.Due) < forgotten:
+			rest = append(rest, l)
+		}
+	}
+	j.State.Leaving = rest
+}
+
+// away moves every route that points at the instance.
+func (j *judge) away(id string) {
+	for _, r := range j.o.Routes {
+		if r.Instance == id {
+			j.move(r)
+		}
+	}
+}
+
+// repair moves routes that lead nowhere.
+func (j *judge) repair() {
+	for _, r := range j.o.Routes {
+		if r.Missing || r.Blackhole && r.Gateway != j.zone.Standby {
+			j.move(r)
+		}
+	}
+}
+
+func (j *judge) move(r Route) {
+	m := Move{Table: r.Table, Destination: r.Destination, Create: r.Missing}
+	if j.zone.Standby != "" && !slices.Contains(j.Moves, m) {
+		j.Moves = append(j.Moves, m)
+	}
+}
+
+// moved notes the moves of the plan.
+func (j *judge) moved(why, failed string) {
+	if len(j.Moves) == 0 {
+		return
+	}
+	j.Note = fmt.Sprintf("%d routes to the standby: %s", len(j.Moves), why)
+	s := &j.State
+	s.Moved, s.Excused = j.o.Now, time.Time{}
+	if s.Since.IsZero() {
+		s.Since, s.Why, s.Instance = j.o.Now, why, failed
+	}
+	if failed != "" && s.Back.Instance == failed && j.o.Now.Sub(s.Back.At) < Relapse {
+		s.Sick = failed
+	}
+	s.Back = Return{}
+	j.alert("moved to the standby", fmt.Sprintf("%d routes point at %s now. Why: %s.", len(j.Moves), j.zone.Standby, why))
+}
+
+// broken tells once that the standby does not work.
+func (j *judge) broken(text string) {
+	if j.was.Broken.IsZero() {
+		j.State.Broken = j.o.Now
+		j.alert("standby does not work", text)
+	}
+}
+
+// again starts the prober anew for the rest of its slot.
+func (j *judge) again(r natzone.Report, quiet time.Duration) {
+	if until := r.Tick.Until; until.After(j.o.Now) {
+		j.Probe = &natzone.Tick{Time: r.Tick.Time, Until: until, Quiet: natzone.Duration(quiet)}
+	}
+}
+
+func (j *judge) alert(subject, text string) {
+	j.Alerts = append(j.Alerts, Alert{
+		Subject: fmt.Sprintf("%s %s: %s", j.zone.Name, j.zone.Zone, subject),
+		Text:    text,
+	})
+}
+
+func (j *judge) finish() {
+	for _, t := range j.o.Lost {
+		j.Note += "; table " + t + " does not exist"
+	}
+	j.OnStandby = len(j.Moves) > 0 || j.any(j.onStandby)
+	j.Broken = !j.State.Broken.IsZero()
+	j.Changed = !same(j.State, j.was)
+}
+
+func same(a, b State) bool {
+	x, errX := a.JSON()
+	y, errY := b.JSON()
+	return errX == nil && errY == nil && x == y
+}
+
+// available is the state of a NAT gateway that can be used.
+const available = "available"
+
+func (j *judge) onStandby(r Route) bool { return r.Gateway != "" && r.Gateway == j.zone.Standby }
+
+func (j *judge) points(id string) bool {
+	return j.any(func(r Route) bool { return r.Instance == id })
+}
+
+func (j *judge) any(is func(Route) bool) bool { return slices.ContainsFunc(j.o.Routes, is) }
+
+func (j *judge) all(is func(Route) bool) bool {
+	return len(j.o.Routes) > 0 && !slices.ContainsFunc(j.o.Routes, func(r Route) bool { return !is(r) })
+}
+
+// holder is the instance that the first route points at.
+func (j *judge) holder() string {
+	for _, r := range j.o.Routes {
+		if r.Instance != "" {
+			return r.Instance
+		}
+	}
+	return ""
+}
+
+func (j *judge) standby() string {
+	if j.zone.Standby == "" {
+		return "(none)"
+	}
+	return j.zone.Standby
+}
+
+func list(targets []natzone.Target) string {
+	names := make([]string, len(targets))
+	for i, t := range targets {
+		names[i] = string(t)
+	}
+	return strings.Join(names, ", ")
+}
+
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339) }

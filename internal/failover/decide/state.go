@@ -1,0 +1,147 @@
+// Package decide is the controller's judgement: a message, what was looked up, the state and the clock in; what to do and
+// the next state out. It is pure, so that every failure can be tested with a simulated clock.
+//
+// Two rules hold throughout. A route is only ever pointed at the standby, never at an instance: claiming is the agent's.
+// And only a route that points at the instance in question, leads nowhere or is missing is touched.
+package decide
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"polynat/internal/natzone"
+)
+
+// Version of the state.
+const Version = 1
+
+// State is what a zone's controller remembers between invocations. There is one writer per zone.
+type State struct {
+	Version int `json:"version"`
+	// Since when the zone is not served by its instance; zero while it is.
+	Since time.Time `json:"since,omitzero"`
+	// Why, for people, and which instance it was; both empty where the controller found the routes so.
+	Why      string `json:"why,omitempty"`
+	Instance string `json:"instance,omitempty"`
+	// Moved is when the controller last moved routes. What a prober saw before is no judgement of the new way.
+	Moved time.Time `json:"moved,omitzero"`
+	// Back is the instance that claimed the zone back after a failover, and since when.
+	Back Return `json:"back,omitzero"`
+	// Sick is the instance to be replaced whatever it says of itself: it failed again soon after it came back.
+	Sick string `json:"sick,omitempty"`
+	// Replaced is when an instance was last marked unhealthy.
+	Replaced time.Time `json:"replaced,omitzero"`
+	// Broken is since when the standby is known not to work, and Excused, since when failures are the targets' own.
+	// Each is told once.
+	Broken  time.Time `json:"broken,omitzero"`
+	Excused time.Time `json:"excused,omitzero"`
+	// Leaving are instances that are about to go and were fit to hand over by themselves.
+	Leaving []Leaving `json:"leaving,omitempty"`
+}
+
+// Return of an instance after a failover.
+type Return struct {
+	Instance string    `json:"instance"`
+	At       time.Time `json:"at"`
+}
+
+// Leaving is an instance that was told to go.
+type Leaving struct {
+	Instance string `json:"instance"`
+	// Due is when the controller moves what still points at the instance.
+	Due time.Time `json:"due"`
+	// Hook says that the termination hook waits for its completion.
+	Hook bool `json:"hook,omitempty"`
+}
+
+// JSON of the state, on one line.
+func (s State) JSON() (string, error) {
+	s.Version = Version
+	data, err := json.Marshal(s)
+	return string(data), err
+}
+
+// ParseState reads what [State.JSON] wrote. Of a state that another release wrote, only what both know is kept.
+func ParseState(text string) (State, error) {
+	var s State
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return State{}, fmt.Errorf("state of the zone: %w", err)
+	}
+	return s, nil
+}
+
+// Route is one (table, destination) of the zone as it was found.
+type Route struct {
+	Table       string
+	Destination netip.Prefix
+	// Instance and Interface that it points at, or Gateway, a NAT gateway; all empty for another kind of target.
+	Instance, Interface, Gateway string
+	// Blackhole says that the target is no more; Missing, that there is no such route.
+	Blackhole, Missing bool
+}
+
+// onInstance says that the route points at an instance.
+func (r Route) onInstance() bool { return r.Instance != "" || r.Interface != "" }
+
+// Control is how the same targets answered from outside of the VPC.
+type Control struct {
+	Answered []natzone.Target
+	// Silent are targets that were tried and did not answer. A target whose name was not found is in neither list.
+	Silent []natzone.Target
+}
+
+// Peer is another zone of the same component.
+type Peer struct {
+	Zone string
+	// Healthy says that its group has a healthy instance in service, and Holds, that a route points at it.
+	Healthy, Holds bool
+}
+
+// Observation is what was looked up for a message.
+type Observation struct {
+	Now    time.Time
+	Routes []Route
+	// Lost are tables of the zone that do not exist any more.
+	Lost []string
+	// Holder is the instance that the routes pointed at when they were last looked up; empty if unknown.
+	Holder string
+	// Agent is what the agent last said, if that is recent; nil otherwise.
+	Agent   *natzone.Health
+	Control Control
+	// Standby is the state of the gateway as EC2 names it; empty if not looked up.
+	Standby string
+	// InService are the healthy instances in service of the zone's own group, and Peers the other zones; looked up if
+	// [Due].
+	InService []string
+	Peers     []Peer
+}
+
+// Move points a route at the standby; Create where there is none.
+type Move struct {
+	Table       string
+	Destination netip.Prefix
+	Create      bool
+}
+
+// Alert goes to people.
+type Alert struct{ Subject, Text string }
+
+// Plan is what is to be done, in this order: Moves, then everything else. State is the state once Moves have succeeded.
+type Plan struct {
+	Moves []Move
+	// Complete are instances whose termination hook is completed, and Replace the one that is marked unhealthy.
+	Complete []string
+	Replace  string
+	Alerts   []Alert
+	// Probe starts the prober again, which ended with its verdict.
+	Probe *natzone.Tick
+	State State
+	// Changed says that State is to be saved.
+	Changed bool
+	// OnStandby and Broken are what the metrics say.
+	OnStandby, Broken bool
+	// Note says for the log what was decided and why.
+	Note string
+}

@@ -1,0 +1,278 @@
+// Package detect decides from what was seen whether the path has failed. It is pure: it opens no connection, reads no
+// clock and starts nothing.
+//
+// Three findings make a verdict, and a single round never does:
+//
+//   - streak: Failed of the last Of rounds failed, each with every target tried;
+//   - partial: at least Share of all attempts within Window failed, and they failed at most of the targets;
+//   - egress: two looks in a row saw the same address, which is not one of the zone's.
+//
+// An attempt that failed because its name was not found counts for neither side (see [natzone.Class.Failure]).
+package detect
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"polynat/internal/natzone"
+)
+
+// Attempt is the outcome of one connection to one target.
+type Attempt struct {
+	Target natzone.Target
+	Class  natzone.Class
+	// Latency of the whole attempt.
+	Latency time.Duration
+}
+
+// Round is what the attempts that began together came to.
+type Round struct {
+	Start    time.Time
+	Attempts []Attempt
+}
+
+// verdict of a round on the path.
+type outcome int
+
+const (
+	passed outcome = iota
+	failed
+	mute // too few targets could be tried
+)
+
+func (r Round) outcome() outcome {
+	tried, bad := 0, 0
+	for _, a := range r.Attempts {
+		if a.Class == natzone.DNS {
+			continue
+		}
+		tried++
+		if a.Class.Failure() {
+			bad++
+		}
+	}
+	switch {
+	case bad < tried:
+		return passed
+	case 2*tried <= len(r.Attempts): // most names were not found, and one dead target is not to speak for all
+		return mute
+	default:
+		return failed
+	}
+}
+
+// Verdict is a cause with the targets that it rests on. Its zero value is no verdict.
+type Verdict struct {
+	Cause   natzone.Cause
+	Failing []natzone.Target
+}
+
+// Detector holds the rounds of the last [natzone.Detection.Window].
+type Detector struct {
+	settings natzone.Detection
+	egress   []netip.Addr
+	begin    time.Time
+	rounds   []Round // completed, by Start
+	strange  netip.Addr
+	seen     int // how often in a row strange was seen
+	last     netip.Addr
+	count    Count
+}
+
+// Count is what a report says of all rounds.
+type Count struct {
+	Rounds, FailedRounds     int
+	Attempts, FailedAttempts int
+	Classes                  map[natzone.Class]int
+	// Latency is the sum over the answered attempts.
+	Latency time.Duration
+}
+
+// New makes a detector that begins to observe at begin. Any address is right if egress is empty.
+func New(settings natzone.Detection, egress []netip.Addr, begin time.Time) *Detector {
+	return &Detector{settings: settings, egress: egress, begin: begin, count: Count{Classes: map[natzone.Class]int{}}}
+}
+
+// Observe takes in a round that is complete at now and says what follows. Rounds overlap, so that a later round may be
+// complete before an earlier one: an answer speaks for the path as of the round's start, and the newest complete rounds
+// decide. An interruption that is over before the deadline of the last of the failed rounds is therefore no verdict.
+func (d *Detector) Observe(r Round, now time.Time) Verdict {
+	at := len(d.rounds)
+	for at > 0 && d.rounds[at-1].Start.After(r.Start) {
+		at--
+	}
+	d.rounds = slices.Insert(d.rounds, at, r)
+	d.forget(now)
+	d.count.add(r)
+	if v := d.streak(); v.Cause != natzone.None {
+		return v
+	}
+	return d.partial(now)
+}
+
+// forget drops what is older than the window, but never what a streak needs.
+func (d *Detector) forget(now time.Time) {
+	oldest := now.Add(-time.Duration(d.settings.Window))
+	keep := max(0, len(d.rounds)-2*d.settings.Of)
+	n := 0
+	for n < keep && d.rounds[n].Start.Before(oldest) {
+		n++
+	}
+	d.rounds = slices.Delete(d.rounds, 0, n)
+}
+
+// streak looks at the last Of rounds that had a say.
+func (d *Detector) streak() Verdict {
+	bad, said := 0, 0
+	var failing []natzone.Target
+	for i := len(d.rounds) - 1; i >= 0 && said < d.settings.Of; i-- {
+		switch d.rounds[i].outcome() {
+		case mute:
+			continue
+		case failed:
+			bad++
+			failing = union(failing, d.rounds[i].Attempts)
+		}
+		said++
+	}
+	if bad < d.settings.Failed {
+		return Verdict{}
+	}
+	return Verdict{Cause: natzone.Streak, Failing: failing}
+}
+
+// partial asks for a whole window: over less, chance could reach the share. A target that fails alone is the target's own
+// trouble: loss on the way is seen at most of them.
+func (d *Detector) partial(now time.Time) Verdict {
+	window := time.Duration(d.settings.Window)
+	if d.settings.Share <= 0 || now.Sub(d.begin) < window {
+		return Verdict{}
+	}
+	share, targets := d.share(now)
+	if share < d.settings.Share {
+		return Verdict{}
+	}
+	var failing []natzone.Target
+	for _, t := range targets {
+		if t.share() >= d.settings.Share/2 {
+			failing = append(failing, t.target)
+		}
+	}
+	if 2*len(failing) <= len(targets) {
+		return Verdict{}
+	}
+	return Verdict{Cause: natzone.Partial, Failing: failing}
+}
+
+// tally of one target.
+type tally struct {
+	target     natzone.Target
+	tried, bad int
+}
+
+func (t tally) share() float64 { return float64(t.bad) / float64(t.tried) }
+
+// share of the attempts within the window that failed, and the tally of each target that was tried.
+func (d *Detector) share(now time.Time) (float64, []tally) {
+	oldest := now.Add(-time.Duration(d.settings.Window))
+	var all tally
+	var targets []tally
+	for _, r := range d.rounds {
+		if r.Start.Before(oldest) {
+			continue
+		}
+		for _, a := range r.Attempts {
+			if a.Class == natzone.DNS {
+				continue
+			}
+			i := slices.IndexFunc(targets, func(t tally) bool { return t.target == a.Target })
+			if i < 0 {
+				i = len(targets)
+				targets = append(targets, tally{target: a.Target})
+			}
+			all.tried++
+			targets[i].tried++
+			if a.Class.Failure() {
+				all.bad++
+				targets[i].bad++
+			}
+		}
+	}
+	if all.tried == 0 {
+		return 0, nil
+	}
+	return all.share(), targets
+}
+
+// Identity takes in the address that a connection was seen to come from.
+func (d *Detector) Identity(seen netip.Addr) Verdict {
+	d.last = seen
+	switch {
+	case len(d.egress) == 0 || slices.Contains(d.egress, seen):
+		d.strange, d.seen = netip.Addr{}, 0
+	case d.strange == seen:
+		d.seen++
+	default:
+		d.strange, d.seen = seen, 1
+	}
+	if d.seen < 2 {
+		return Verdict{}
+	}
+	return Verdict{Cause: natzone.Egress}
+}
+
+// Doubted says that the last look at the egress address saw a wrong one, which the next look confirms or clears.
+func (d *Detector) Doubted() bool { return d.seen > 0 }
+
+// Egress is the address that was seen last; the zero Addr if none was.
+func (d *Detector) Egress() netip.Addr { return d.last }
+
+// Clean says that nothing hints at a failure: the newest round did not fail, and the failed share is below half of what a
+// verdict takes. A successor begins with an empty window, so whoever is not clean stays until it is, or has a verdict.
+func (d *Detector) Clean(now time.Time) bool {
+	if d.Doubted() {
+		return false
+	}
+	for i := len(d.rounds) - 1; i >= 0; i-- {
+		if o := d.rounds[i].outcome(); o != mute {
+			if o == failed {
+				return false
+			}
+			break
+		}
+	}
+	share, _ := d.share(now)
+	return d.settings.Share <= 0 || share < d.settings.Share/2
+}
+
+// Count of all rounds so far.
+func (d *Detector) Count() Count { return d.count }
+
+func (c *Count) add(r Round) {
+	c.Rounds++
+	if r.outcome() == failed {
+		c.FailedRounds++
+	}
+	for _, a := range r.Attempts {
+		c.Attempts++
+		if a.Class.Failure() {
+			c.FailedAttempts++
+		}
+		if a.Class == natzone.Answered {
+			c.Latency += a.Latency
+		} else {
+			c.Classes[a.Class]++
+		}
+	}
+}
+
+// union adds the targets of the failed attempts that are not in the list yet.
+func union(list []natzone.Target, attempts []Attempt) []natzone.Target {
+	for _, a := range attempts {
+		if a.Class.Failure() && !slices.Contains(list, a.Target) {
+			list = append(list, a.Target)
+		}
+	}
+	return list
+}

@@ -1,0 +1,298 @@
+// Package prober is the function in the zone's private subnets: it observes for its slot of the minute and returns a
+// report, at once when it has a verdict. It calls no AWS API.
+package prober
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"polynat/internal/failover/detect"
+	"polynat/internal/failover/emf"
+	"polynat/internal/failover/probe"
+	"polynat/internal/natzone"
+)
+
+// Periods of what is looked at less often than the path.
+const (
+	// IdentityPeriod is between two looks at the egress address, and Confirm between a wrong one and the next look.
+	IdentityPeriod = 10 * time.Second
+	Confirm        = time.Second
+	// HealthPeriod is between two questions to the agent.
+	HealthPeriod = 5 * time.Second
+	// aside is how long such a look may take.
+	aside = 2 * time.Second
+	// margin before the function's own timeout at which the prober ends in any case.
+	margin = 2 * time.Second
+)
+
+// Prober keeps what outlives a minute: names, sessions.
+type Prober struct {
+	config natzone.Prober
+	client *probe.Client
+	out    io.Writer
+	log    *slog.Logger
+}
+
+// New checks the configuration. Metrics go to out, which is the function's standard output.
+func New(config natzone.Prober, client *probe.Client, out io.Writer, log *slog.Logger) (*Prober, error) {
+	if len(config.Targets) == 0 {
+		return nil, fmt.Errorf("%s: targets: none: there is nothing to try (name at least three)", natzone.ProberVariable)
+	}
+	for _, t := range config.Targets {
+		if err := probe.Check(t); err != nil {
+			return nil, fmt.Errorf("%s: %w", natzone.ProberVariable, err)
+		}
+	}
+	d := config.Detection
+	if d.Interval <= 0 || d.Timeout <= 0 || d.Failed < 2 || d.Of < d.Failed {
+		return nil, fmt.Errorf("%s: detection: %+v: interval and timeout must be positive, and failed at least 2 and at most of",
+			natzone.ProberVariable, d)
+	}
+	return &Prober{config: config, client: client, out: out, log: log}, nil
+}
+
+// Run observes for the slot that tick gives it.
+func (p *Prober) Run(ctx context.Context, tick natzone.Tick) natzone.Report {
+	started := time.Now()
+	slot := detect.SlotOf(tick, time.Duration(p.config.Detection.Active), started)
+	w := &watch{
+		Prober:   p,
+		slot:     slot,
+		last:     slot.End.Add(time.Duration(p.config.Detection.Window)),
+		detector: detect.New(p.config.Detection, p.config.Egress, slot.Begin),
+		rounds:   make(chan detect.Round),
+		seen:     make(chan netip.Addr),
+		health:   make(chan *natzone.Health),
+	}
+	if deadline, ok := ctx.Deadline(); ok && w.last.After(deadline.Add(-margin)) {
+		w.last = deadline.Add(-margin)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // what is still under way ends with the minute: a frozen environment must not wake up to it
+	verdict := w.run(ctx)
+	report := w.report(tick, verdict)
+	p.publish(report, w.detector)
+	p.log.Info("report", "cause", report.Cause, "failing", report.Failing, "rounds", report.Rounds, "failedRounds", report.FailedRounds,
+		"attempts", report.Attempts, "failedAttempts", report.FailedAttempts, "classes", report.Classes, "egress", report.Egress,
+		"late", max(0, started.Sub(tick.Time.Add(detect.Grace))).Seconds())
+	return report
+}
+
+// watch is one run.
+type watch struct {
+	*Prober
+	slot     detect.Slot
+	last     time.Time // no round begins after it, clean or not
+	detector *detect.Detector
+	pending  int
+	rounds   chan detect.Round
+	seen     chan netip.Addr
+	health   chan *natzone.Health
+	agent    *natzone.Health
+}
+
+// run is the loop: a round each interval, whatever the others do, until there is a verdict or the slot is over and the
+// successor may be left alone.
+func (w *watch) run(ctx context.Context) detect.Verdict {
+	if w.slot.Over(time.Now()) {
+		return detect.Verdict{}
+	}
+	if !pause(ctx, time.Until(w.slot.Begin)) {
+		return detect.Verdict{}
+	}
+	go w.ask(ctx)
+	go w.look(ctx)
+	next := time.Now()
+	beat := time.NewTimer(0)
+	defer beat.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return detect.Verdict{}
+		case <-beat.C:
+			now := time.Now()
+			if w.over(now) {
+				return detect.Verdict{}
+			}
+			if w.due(now) {
+				w.begin(ctx, now)
+			}
+			next = next.Add(time.Duration(w.config.Detection.Interval))
+			if next.Before(now) { // the function was starved or frozen: no rush to make up for it
+				next = now.Add(time.Duration(w.config.Detection.Interval))
+			}
+			beat.Reset(time.Until(next))
+		case r := <-w.rounds:
+			w.pending--
+			if v := w.detector.Observe(r, time.Now()); w.given(v) {
+				return v
+			}
+		case a := <-w.seen:
+			if v := w.detector.Identity(a); w.given(v) {
+				return v
+			}
+		case w.agent = <-w.health:
+		}
+	}
+}
+
+// due says whether a round begins now.
+func (w *watch) due(now time.Time) bool {
+	return now.Before(w.slot.End) || now.Before(w.last) && !w.detector.Clean(now)
+}
+
+// over says that the slot is handed over: nothing is under way and nothing hints at a failure.
+func (w *watch) over(now time.Time) bool {
+	return !now.Before(w.slot.End) && w.pending == 0 && !w.due(now)
+}
+
+// given says whether a verdict ends the run.
+func (w *watch) given(v detect.Verdict) bool {
+	return v.Cause != natzone.None && !time.Now().Before(w.slot.Quiet)
+}
+
+func (w *watch) begin(ctx context.Context, now time.Time) {
+	w.pending++
+	go func() {
+		r := w.client.Round(ctx, now, w.config.Targets, time.Duration(w.config.Detection.Timeout))
+		send(ctx, w.rounds, r)
+	}()
+}
+
+// look asks from time to time for the address that the zone is seen with. It says nothing of a question without an answer:
+// that is for the rounds to judge.
+func (w *watch) look(ctx context.Context) {
+	if len(w.config.Identity) == 0 {
+		return
+	}
+	for turn := int(w.slot.Begin.Unix()); ; turn++ { // not always the same first
+		wait := IdentityPeriod
+		url := w.config.Identity[turn%len(w.config.Identity)]
+		if a, ok := w.identity(ctx, natzone.Target(url)); ok {
+			if !send(ctx, w.seen, a) {
+				return
+			}
+			if !w.expected(a) {
+				wait = Confirm
+			}
+		}
+		if !pause(ctx, wait) {
+			return
+		}
+	}
+}
+
+func (w *watch) expected(a netip.Addr) bool {
+	for _, e := range w.config.Egress {
+		if e == a {
+			return true
+		}
+	}
+	return len(w.config.Egress) == 0
+}
+
+func (w *watch) identity(ctx context.Context, t natzone.Target) (netip.Addr, bool) {
+	ctx, cancel := context.WithTimeout(ctx, aside)
+	defer cancel()
+	status, body, err := w.client.Get(ctx, t)
+	if err != nil || status != http.StatusOK {
+		return netip.Addr{}, false
+	}
+	return probe.FindAddress(body)
+}
+
+// ask asks the agent for its health, over the network of the zone: not by the path that is probed.
+func (w *watch) ask(ctx context.Context) {
+	if w.config.Health == "" {
+		return
+	}
+	for {
+		if !send(ctx, w.health, w.question(ctx)) || !pause(ctx, HealthPeriod) {
+			return
+		}
+	}
+}
+
+func (w *watch) question(ctx context.Context) *natzone.Health {
+	ctx, cancel := context.WithTimeout(ctx, aside)
+	defer cancel()
+	_, body, err := w.client.Get(ctx, natzone.Target(w.config.Health))
+	if err != nil {
+		return nil
+	}
+	var h natzone.Health
+	if json.Unmarshal(body, &h) != nil || h.Instance == "" {
+		return nil
+	}
+	return &h
+}
+
+func (w *watch) report(tick natzone.Tick, v detect.Verdict) natzone.Report {
+	c := w.detector.Count()
+	tick.Until = w.slot.End // so that the controller can have the rest of the slot observed
+	return natzone.Report{
+		Version: natzone.Version, Zone: w.config.Zone, Tick: tick, End: time.Now().UTC(),
+		Cause: v.Cause, Failing: v.Failing,
+		Rounds: c.Rounds, FailedRounds: c.FailedRounds, Attempts: c.Attempts, FailedAttempts: c.FailedAttempts, Classes: c.Classes,
+		Egress: w.detector.Egress(), Agent: w.agent,
+	}
+}
+
+func (p *Prober) publish(r natzone.Report, d *detect.Detector) {
+	metrics := []emf.Metric{
+		{Name: natzone.MetricProbes, Unit: emf.Count, Value: float64(r.Attempts)},
+		{Name: natzone.MetricFailedProbes, Unit: emf.Count, Value: float64(r.FailedAttempts)},
+	}
+	if r.Egress.IsValid() {
+		wrong := 0.0
+		if d.Doubted() {
+			wrong = 1
+		}
+		metrics = append(metrics, emf.Metric{Name: natzone.MetricEgressMismatch, Unit: emf.None, Value: wrong})
+	}
+	c := d.Count()
+	other := 0
+	for _, n := range c.Classes {
+		other += n
+	}
+	if answered := c.Attempts - other; answered > 0 {
+		mean := c.Latency / time.Duration(answered)
+		metrics = append(metrics, emf.Metric{
+			Name: natzone.MetricProbeLatency, Unit: emf.Milliseconds, Value: float64(mean.Microseconds()) / 1000,
+		})
+	}
+	if err := emf.Write(p.out, p.config.MetricNamespace, p.config.Name, p.config.Zone, r.End, metrics...); err != nil {
+		p.log.Error("metrics", "error", err)
+	}
+}
+
+// pause waits, and says whether it was let.
+func pause(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// send delivers unless the run is over, and says whether it did.
+func send[T any](ctx context.Context, to chan<- T, what T) bool {
+	select {
+	case to <- what:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
