@@ -52,6 +52,7 @@ func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
 				LostConnections *int     `json:"lostConnections"`
 				CutConnections  *int     `json:"cutConnections"`
 				Seconds         *float64 `json:"seconds"`
+				Reaches         string   `json:"reaches"`
 			} `json:"steps"`
 		} `json:"setups"`
 	}
@@ -63,6 +64,9 @@ func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
 	}
 	if report.OK == nil || !*report.OK || len(report.Setups) != 2 || report.Setups[0].Setup != "alicloud" || report.Setups[1].Setup != "huaweicloud" {
 		t.Fatalf("%s", stdout)
+	}
+	if first := report.Setups[1].Steps[0]; first.Reaches != "192.168.0.2:80 -> ELB01 -> ECS-B:80" {
+		t.Errorf("after step %s A reaches %q", first.Name, first.Reaches)
 	}
 	var names []string
 	for i, setup := range report.Setups {
@@ -139,7 +143,7 @@ func TestWhatCannotBeRehearsedIsSaidInOneLine(t *testing.T) {
 	}{
 		{[]string{"rehearse", "--format", "xml"}, `--format: "xml": is not known (use text or json)`},
 		{[]string{"rehearse", "gcp"}, `"gcp": is not a setup that can be rehearsed`},
-		{[]string{"rehearse", "huaweicloud", "--from-export", "x.json"}, "--from-export: huaweicloud is rehearsed in an empty cloud only"},
+		{[]string{"rehearse", "huaweicloud", "--from-export", "no-such-file.json"}, "no-such-file.json"},
 		{[]string{"rehearse", "--stack", "nowhere"}, `stack "nowhere"`},
 		{[]string{"rehearse", "--dir", empty}, "Pulumi.yaml"},
 		{[]string{"rehearse", "--from-export", "no-such-file.json"}, "no-such-file.json"},

@@ -85,9 +85,6 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 		if !slices.Contains(rehearsed, name) {
 			return nil, fmt.Errorf("%q: is not a setup that can be rehearsed (use %s)", name, strings.Join(rehearsed, " or "))
 		}
-		if name == "huaweicloud" && flags.export != "" {
-			return nil, fmt.Errorf("--from-export: huaweicloud is rehearsed in an empty cloud only (leave the flag or the setup out)")
-		}
 	}
 	var setups []rehearsal.Setup
 	add := func(name string, build func() (rehearsal.Setup, bool, error)) error {
@@ -100,18 +97,26 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 		}
 		return err
 	}
-	err := add("alicloud", func() (rehearsal.Setup, bool, error) {
-		if flags.export == "" {
-			return rehearsal.AlicloudSetup(config)
+	var export []byte
+	if flags.export != "" {
+		var err error
+		if export, err = os.ReadFile(flags.export); err != nil {
+			return nil, err
 		}
-		export, err := os.ReadFile(flags.export)
-		if err != nil {
-			return rehearsal.Setup{}, false, err
+	}
+	err := add("alicloud", func() (rehearsal.Setup, bool, error) {
+		if export == nil {
+			return rehearsal.AlicloudSetup(config)
 		}
 		return rehearsal.AlicloudFromExport(config, project, flags.stack, export)
 	})
-	if err == nil && flags.export == "" {
-		err = add("huaweicloud", func() (rehearsal.Setup, bool, error) { return rehearsal.HuaweicloudSetup(config) })
+	if err == nil {
+		err = add("huaweicloud", func() (rehearsal.Setup, bool, error) {
+			if export == nil {
+				return rehearsal.HuaweicloudSetup(config)
+			}
+			return rehearsal.HuaweicloudFromExport(config, project, flags.stack, export)
+		})
 	}
 	if err == nil && len(setups) == 0 {
 		err = fmt.Errorf("stack %s: has nothing to rehearse (fill alicloud.migration or huaweicloud.privateNat, as Pulumi.dev.yaml does)", flags.stack)

@@ -3,7 +3,6 @@ package rehearsal
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
@@ -134,18 +133,24 @@ func editHuaweicloud(change func(huaweicloudBlock) error) func(map[string]string
 	}
 }
 
-// HuaweicloudSetup is the walk of the setup polynat:huaweicloud in an empty simulated cloud: everything that may happen to
+// HuaweicloudSetup is the walk of the setup polynat:huaweicloud in a simulated cloud that holds nothing but what the
+// configuration names as existing: everything that may happen to
 // the rules of a private NAT gateway, from its making to its end. ok is false when the configuration has none.
 func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error) {
 	block, err := readHuaweicloud(config)
 	if err != nil || block.at("privateNat") == nil {
 		return Setup{}, false, err
 	}
-	if err := block.known(); err != nil {
-		return Setup{}, false, err
+	worlds := [2]World{}
+	for i, options := range []huaweicloud.Options{{}, {HideClients: true}} {
+		cloud := huaweicloud.New(options)
+		if err := block.existing(cloud); err != nil {
+			return Setup{}, false, err
+		}
+		worlds[i] = newHuaweicloudWorld(cloud)
 	}
 	setup = Setup{
-		Name: "huaweicloud", Key: huaweicloudKey, World: newHuaweicloudWorld(huaweicloud.New(huaweicloud.Options{})),
+		Name: "huaweicloud", Key: huaweicloudKey, World: worlds[0],
 		Terms: Terms{
 			Step: "step", Lost: "operations A was cut off", Cut: "established cut", Reaches: "A then reaches",
 		},
@@ -165,27 +170,8 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 		Move{Name: "replace the gateway", Interrupts: true, Replaces: []string{"huaweicloud:index/natPrivateGateway:NatPrivateGateway"}},
 		Move{Name: "fixed transit IP", Cuts: true, Configure: editHuaweicloud(fixTransitIPs)},
 		Move{Name: "destroy", Cuts: true, Destroys: true})
+	setup.Variants = []Variant{{Name: "shows a destination the gateway's address instead of the client's", World: worlds[1], Moves: setup.Moves}}
 	return setup, true, nil
-}
-
-// known refuses what the empty cloud does not hold.
-func (b huaweicloudBlock) known() error {
-	var problems []error
-	check := func(path string, network huaweicloudBlock) {
-		for _, part := range []string{"vpc", "subnet"} {
-			if network.at(part).text("id") != "" {
-				problems = append(problems, fmt.Errorf("huaweicloud.%s.%s.id: the simulated cloud does not know it (rehearse with a %s that the stack makes)", path, part, part))
-			}
-		}
-	}
-	check("service", b.at("service"))
-	if id := b.at("privateNat", "gateway").text("vpcId"); id != "" {
-		problems = append(problems, fmt.Errorf("huaweicloud.privateNat.gateway.vpcId: %q: the simulated cloud does not know it (rehearse with the block service)", id))
-	}
-	for _, key := range b.at("privateNat", "networks").keys() {
-		check("privateNat.networks."+key, b.at("privateNat", "networks", key))
-	}
-	return errors.Join(problems...)
 }
 
 // balanced is the first rule that leads to a load balancer of the stack.

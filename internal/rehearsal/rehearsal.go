@@ -104,8 +104,8 @@ type Step struct {
 	Faults int `json:"-"`
 	// Problems say what was lost or went wrong, and where; none in a step that went well.
 	Problems []string `json:"problems,omitempty"`
-	// Reaches says what is reached after the step.
-	Reaches string `json:"-"`
+	// Reaches says what is reached after the step; empty where the counts say it all.
+	Reaches string `json:"reaches,omitempty"`
 
 	interrupts bool // by design
 }
@@ -382,10 +382,12 @@ func (s *Step) add(l Losses, cuts, interrupts bool, prefix string) {
 	}
 }
 
-// join adds what was lost in the same step of a variant.
+// join adds what was lost in the same step of a variant. Interruptions by design are counted once.
 func (s *Step) join(other Step, prefix string) {
-	s.Holes += other.Holes
-	s.LostConnections += other.LostConnections
+	if !s.interrupts {
+		s.Holes += other.Holes
+		s.LostConnections += other.LostConnections
+	}
 	for _, p := range other.Problems {
 		s.Problems = append(s.Problems, prefix+p)
 	}

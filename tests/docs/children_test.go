@@ -47,6 +47,8 @@ var children = map[string][]child{
 		{"vpc", "", "huaweicloud.NewVpc", "without `vpc.id`"},
 		{"subnet", "", "huaweicloud.NewVpcSubnet", "without `subnet.id`"},
 		{"group", "", "huaweicloud.NewNetworkingSecgroup", "with `instances`"},
+		{"group", "<instance>", "huaweicloud.NewNetworkingSecgroup", "for each of `instances` that rules lead to"},
+		{"admit", "<instance>-<protocol>-<port>-<CIDR>", "huaweicloud.NewNetworkingSecgroupRule", "for each source of these rules; without a port for `any`"},
 		{"egress", "", "huaweicloud.NewNetworkingSecgroupRule", "with `instances`"},
 		{"ingress", "<protocol>-<port>", "huaweicloud.NewNetworkingSecgroupRule", "for each port of a member of `instances`"},
 		{"ingress-icmp", "", "huaweicloud.NewNetworkingSecgroupRule", "with a UDP group of `instances`"},

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"polynat/internal/sim"
@@ -20,6 +22,8 @@ type kind struct {
 	get    func(s *state, id string) (out sim.Object, ok bool)
 	update func(c *Cloud, id string, in sim.Object) error
 	remove func(s *state, id string) error
+	// adopt keeps an object as it is described.
+	adopt func(s *state, id string, described sim.Object) error
 }
 
 // rules are those of one kind of object. A rule sees the whole state, in which the old object still stands; it may
@@ -71,6 +75,14 @@ func kindOf[T any](r rules[T]) kind {
 			}
 			r.table(&c.state)[id] = o
 			return id, nil
+		},
+		adopt: func(s *state, id string, described sim.Object) error {
+			o := new(T)
+			if err := fromObject(described, o); err != nil {
+				return err
+			}
+			r.table(s)[id] = o
+			return nil
 		},
 		update: func(c *Cloud, id string, in sim.Object) error {
 			old, err := find(r.table(&c.state), r.prefix, id)
@@ -154,6 +166,49 @@ func (c *Cloud) Create(_ context.Context, r sim.Request) (id string, outputs sim
 		return "", nil, err
 	}
 	return id, c.describe(k, r.Type, id), nil
+}
+
+// Adopt puts an object there as a provider described it, unchecked: what exists already. URN and inputs are those of the
+// program that made it, empty if none did.
+func (c *Cloud) Adopt(urn, typ, id string, inputs, outputs sim.Object) error {
+	k, err := kindFor(typ)
+	if err != nil {
+		return err
+	}
+	return c.change(func() error {
+		if err := k.adopt(&c.state, id, outputs); err != nil {
+			return err
+		}
+		if inputs != nil {
+			c.state.Declared[key(typ, id)] = declaration{urn, inputs}
+		}
+		c.state.skip(id)
+		c.state.skip(outputs)
+		return nil
+	})
+}
+
+// made is an id of this cloud.
+var made = regexp.MustCompile(`^([a-z]+)-(\d{6,})$`)
+
+// skip keeps the ids that a value holds from being given again.
+func (s *state) skip(value any) {
+	switch value := value.(type) {
+	case string:
+		if m := made.FindStringSubmatch(value); m != nil {
+			if n, err := strconv.Atoi(m[2]); err == nil {
+				s.Next[m[1]] = max(s.Next[m[1]], n)
+			}
+		}
+	case []any:
+		for _, v := range value {
+			s.skip(v)
+		}
+	case sim.Object:
+		for _, v := range value {
+			s.skip(v)
+		}
+	}
 }
 
 // Read implements sim.Cloud.
