@@ -27,12 +27,13 @@ type Table struct {
 	Default string
 }
 
-// Zone is what was found in an availability zone. The lists are sorted.
+// Zone is what was found in an availability zone.
 type Zone struct {
-	PublicSubnet                string
-	PrivateSubnets, RouteTables []string
-	// PublicCIDR is that of PublicSubnet.
-	PublicCIDR netip.Prefix
+	// PublicSubnet that is to hold the NAT instance, and its CIDR.
+	PublicSubnet string
+	PublicCIDR   netip.Prefix
+	// Tables are the private subnets, sorted, by the id of the route table that they follow.
+	Tables map[string][]string
 	// Defaults is where the default routes of the tables point now, by table; a table without one is not in it.
 	Defaults map[string]string
 }
@@ -183,7 +184,7 @@ func (c *choice) zones() []string {
 }
 
 func (c *choice) zone(name string) {
-	found := Zone{Defaults: map[string]string{}}
+	found := Zone{Tables: map[string][]string{}, Defaults: map[string]string{}}
 	var publics []string
 	for _, id := range sorted(c.subnets) {
 		switch s := c.subnets[id]; {
@@ -197,16 +198,12 @@ func (c *choice) zone(name string) {
 				c.Add("vpc", s.String(), "follows no route table that the lookup shows", "associate it with one")
 				continue
 			}
-			found.PrivateSubnets = append(found.PrivateSubnets, id)
-			if !slices.Contains(found.RouteTables, table.ID) {
-				found.RouteTables = append(found.RouteTables, table.ID)
-			}
+			found.Tables[table.ID] = append(found.Tables[table.ID], id)
 			if table.Default != "" {
 				found.Defaults[table.ID] = table.Default
 			}
 		}
 	}
-	slices.Sort(found.RouteTables)
 	switch len(publics) {
 	case 1:
 		c.found[name] = found
@@ -221,7 +218,7 @@ func (c *choice) zone(name string) {
 func (c *choice) shared() {
 	zoneOf := map[string]string{}
 	for _, name := range sorted(c.found) {
-		for _, table := range c.found[name].RouteTables {
+		for _, table := range sorted(c.found[name].Tables) {
 			if other, ok := zoneOf[table]; ok {
 				c.Add("vpc", table, "is the route table of private subnets in "+other+" and in "+name, "give each zone a route table of its own")
 			}
@@ -250,11 +247,14 @@ func Describe(vpc string, zones map[string]Zone) string {
 	lines := []string{fmt.Sprintf("%s: found %d zones", vpc, len(zones))}
 	for _, name := range sorted(zones) {
 		z := zones[name]
-		line := fmt.Sprintf("%s: NAT in %s, for %s by %s", name, z.PublicSubnet, strings.Join(z.PrivateSubnets, ", "), strings.Join(z.RouteTables, ", "))
-		for _, table := range sorted(z.Defaults) {
-			line += fmt.Sprintf("; %s now leads to %s", table, z.Defaults[table])
+		lines = append(lines, fmt.Sprintf("%s: NAT in %s", name, z.PublicSubnet))
+		for _, table := range sorted(z.Tables) {
+			line := fmt.Sprintf("  by %s for %s", table, strings.Join(z.Tables[table], ", "))
+			if to := z.Defaults[table]; to != "" {
+				line += ", which now leads to " + to
+			}
+			lines = append(lines, line)
 		}
-		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n  ")
 }

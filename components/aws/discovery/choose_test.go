@@ -85,7 +85,7 @@ func TestNetworksOfTheUsualToolsAreFound(t *testing.T) {
 		}
 		for _, z := range []string{"a", "b"} {
 			got := found["eu-west-1"+z]
-			if got.PublicSubnet != "subnet-public-"+z || !slices.Equal(got.PrivateSubnets, []string{"subnet-private-" + z}) || !slices.Equal(got.RouteTables, []string{"rtb-private-" + z}) {
+			if got.PublicSubnet != "subnet-public-"+z || !cmp.Equal(got.Tables, map[string][]string{"rtb-private-" + z: {"subnet-private-" + z}}) {
 				t.Errorf("%s: zone %s: %v", name, z, got)
 			}
 		}
@@ -106,8 +106,7 @@ func TestTagsOfTheCallersOwnGoBeforeTheConventions(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]discovery.Zone{"eu-west-1a": {
-		PublicSubnet: "subnet-public-a", PublicCIDR: netip.MustParsePrefix("10.0.0.0/24"), PrivateSubnets: []string{"subnet-db-a"}, RouteTables: []string{"rtb-db"},
-		Defaults: map[string]string{},
+		PublicSubnet: "subnet-public-a", PublicCIDR: netip.MustParsePrefix("10.0.0.0/24"), Tables: map[string][]string{"rtb-db": {"subnet-db-a"}}, Defaults: map[string]string{},
 	}}
 	if diff := cmp.Diff(want, found, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
