@@ -45,6 +45,11 @@ func (c Component) EndpointGroup() string { return c.Prefix + "-endpoints" } //n
 // Dashboard of CloudWatch.
 func (c Component) Dashboard(region string) string { return c.Prefix + "-" + region }
 
+// Bucket holds the agent. Bucket names are the world's, so that this one has account and region.
+func (c Component) Bucket(account, region string) string {
+	return Cut(c.Prefix+"-"+account+"-"+region, 63)
+}
+
 // NoticeRole publishes lifecycle notices. IAM has no regions, so that its names have.
 func (c Component) NoticeRole(region string) string { return Cut(c.Prefix+"-notices-"+region, 64) }
 

@@ -38,7 +38,8 @@ type Args struct {
 	Observability Observability
 	// Artefacts are the programs, where they are not built from source.
 	Artefacts Artefacts
-	// PhysicalName begins the names in the cloud. Default: project, stack and component name, cut to 28 characters.
+	// PhysicalName begins the names in the cloud, and is the value of the tag polynat:nat and of the dimension Name of every
+	// metric: lower-case letters, digits and hyphens, at most 28. Default: project, stack and component name, cut to that.
 	PhysicalName string
 	// Tags for everything that takes them.
 	Tags map[string]string

@@ -1,0 +1,182 @@
+package nat
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/aws/access"
+	"polynat/internal/natzone"
+	"polynat/internal/problem"
+	"polynat/internal/route"
+)
+
+// resolved is what the arguments leave to be looked up, before anything is registered.
+type resolved struct {
+	account      access.Account
+	architecture string
+	nitro        bool
+	cidrs        []string
+	ipv6CIDR     string
+	// addresses of the zones.
+	addresses map[string]netip.Addr
+	// publicIPs of given Elastic IPs, by allocation id, and of given gateways, by their id.
+	publicIPs    map[string]string
+	destinations []netip.Prefix
+}
+
+// resolve looks up, and returns every problem that this brings to light.
+func (a *Args) resolve(ctx *pulumi.Context) (*resolved, error) {
+	r := &resolved{addresses: map[string]netip.Addr{}, publicIPs: map[string]string{}, destinations: []netip.Prefix{route.Default()}}
+	opts := []pulumi.InvokeOption{pulumi.Provider(a.Provider)}
+	if err := r.where(ctx, opts...); err != nil {
+		return nil, err
+	}
+	var list problem.List
+	r.types(ctx, a, &list, opts...)
+	r.vpc(ctx, a, &list, opts...)
+	for _, key := range sorted(a.Zones) {
+		if !strings.HasPrefix(key, r.account.Region) {
+			list.Add("zones."+key, key, "is not in "+r.account.Region+", the region of the provider", "name zones of that region, or another provider")
+			continue
+		}
+		r.subnet(ctx, a, key, &list, opts...)
+	}
+	r.given(ctx, a, &list, opts...)
+	if r.account.Partition == "aws-cn" {
+		for field, values := range map[string][]string{"failover.targets": a.Failover.Targets, "failover.identity": a.Failover.Identity} {
+			if len(values) == 0 {
+				list.Missing(field, "the default ones are not near China: name some that are")
+			}
+		}
+	}
+	for _, d := range a.Destinations {
+		r.destinations = append(r.destinations, netip.MustParsePrefix(d)) // Validate has parsed it
+	}
+	if a.NAT64 {
+		r.destinations = append(r.destinations, natzone.NAT64Prefix())
+	}
+	return r, list.Err()
+}
+
+// where finds account, region and partition.
+func (r *resolved) where(ctx *pulumi.Context, opts ...pulumi.InvokeOption) error {
+	region, err := aws.GetRegion(ctx, &aws.GetRegionArgs{}, opts...)
+	if err != nil {
+		return fmt.Errorf("region: look it up: %w", err)
+	}
+	caller, err := aws.GetCallerIdentity(ctx, &aws.GetCallerIdentityArgs{}, opts...)
+	if err != nil {
+		return fmt.Errorf("account: look it up: %w", err)
+	}
+	partition, err := aws.GetPartition(ctx, &aws.GetPartitionArgs{}, opts...)
+	if err != nil {
+		return fmt.Errorf("partition: look it up: %w", err)
+	}
+	r.account = access.Account{ID: caller.AccountId, Region: region.Name, Partition: partition.Partition, DNSSuffix: partition.DnsSuffix}
+	return nil
+}
+
+func (r *resolved) vpc(ctx *pulumi.Context, a *Args, list *problem.List, opts ...pulumi.InvokeOption) {
+	r.cidrs, r.ipv6CIDR = a.VPC.CIDRs, a.VPC.IPv6CIDR
+	id := plain(a.VPC.ID)
+	if len(r.cidrs) > 0 && (!a.NAT64 || r.ipv6CIDR != "") || id == "" {
+		r.ipv6(a, list)
+		return
+	}
+	found, err := ec2.LookupVpc(ctx, &ec2.LookupVpcArgs{Id: &id}, opts...)
+	if err != nil {
+		list.Add("vpc.id", id, "cannot be looked up: "+err.Error(), "name a VPC of the region, or give vpc.cidrs")
+		return
+	}
+	if len(r.cidrs) == 0 {
+		for _, association := range found.CidrBlockAssociations {
+			if association.State == "" || association.State == "associated" {
+				r.cidrs = append(r.cidrs, association.CidrBlock)
+			}
+		}
+	}
+	if len(r.cidrs) == 0 {
+		r.cidrs = []string{found.CidrBlock}
+	}
+	if r.ipv6CIDR == "" {
+		r.ipv6CIDR = found.Ipv6CidrBlock
+	}
+	r.ipv6(a, list)
+}
+
+func (r *resolved) ipv6(a *Args, list *problem.List) {
+	if a.NAT64 && r.ipv6CIDR == "" {
+		list.Missing("vpc.ipv6Cidr", "the VPC has no IPv6, which NAT64 needs: give it one, or set nat64 to false")
+	}
+}
+
+// subnet finds the address of a zone.
+func (r *resolved) subnet(ctx *pulumi.Context, a *Args, key string, list *problem.List, opts ...pulumi.InvokeOption) {
+	z, field := a.Zones[key], "zones."+key
+	cidr := z.Public.CIDR
+	if id := plain(z.Public.ID); cidr == "" {
+		found, err := ec2.LookupSubnet(ctx, &ec2.LookupSubnetArgs{Id: &id}, opts...)
+		switch {
+		case err != nil:
+			list.Add(field+".public.id", id, "cannot be looked up: "+err.Error(), "name a subnet of the region, or give its CIDR")
+			return
+		case found.AvailabilityZone != key:
+			list.Add(field+".public.id", id, "is in "+found.AvailabilityZone, "name a subnet of "+key)
+		case plain(a.VPC.ID) != "" && found.VpcId != plain(a.VPC.ID):
+			list.Add(field+".public.id", id, "is in the VPC "+found.VpcId, "name a subnet of "+plain(a.VPC.ID))
+		}
+		cidr = found.CidrBlock
+	}
+	subnet, err := netip.ParsePrefix(cidr)
+	if err != nil {
+		list.Add(field+".public.cidr", cidr, "is not a CIDR", "write it as 10.0.0.0/24")
+		return
+	}
+	if problems := addressProblems(field, z.Address, subnet); len(problems) > 0 {
+		*list = append(*list, problems...)
+		return
+	}
+	r.addresses[key] = highest(subnet)
+	if z.Address != "" {
+		r.addresses[key] = netip.MustParseAddr(z.Address) // addressProblems has parsed it
+	}
+}
+
+// given finds the public addresses of what the arguments name by id.
+func (r *resolved) given(ctx *pulumi.Context, a *Args, list *problem.List, opts ...pulumi.InvokeOption) {
+	address := func(field, id string) {
+		if id == "" {
+			return
+		}
+		found, err := ec2.GetElasticIp(ctx, &ec2.GetElasticIpArgs{Id: &id}, opts...)
+		if err != nil {
+			list.Add(field, id, "cannot be looked up: "+err.Error(), "name an Elastic IP of the account and region")
+			return
+		}
+		r.publicIPs[id] = found.PublicIp
+	}
+	for _, key := range sorted(a.Zones) {
+		z, field := a.Zones[key], "zones."+key
+		address(field+".allocationId", z.AllocationID)
+		address(field+".standby.allocationId", z.Standby.AllocationID)
+		if id := z.Standby.GatewayID; id != "" && r.publicIPs[id] == "" {
+			found, err := ec2.LookupNatGateway(ctx, &ec2.LookupNatGatewayArgs{Id: &id}, opts...)
+			switch {
+			case err != nil:
+				list.Add(field+".standby.gatewayId", id, "cannot be looked up: "+err.Error(), "name a NAT gateway of the VPC")
+				continue
+			case plain(a.VPC.ID) != "" && found.VpcId != plain(a.VPC.ID):
+				list.Add(field+".standby.gatewayId", id, "is in the VPC "+found.VpcId, "name a NAT gateway of "+plain(a.VPC.ID))
+			case found.PublicIp == "":
+				list.Add(field+".standby.gatewayId", id, "has no public address", "name a public NAT gateway")
+			}
+			r.publicIPs[id] = found.PublicIp
+		}
+	}
+	address("sharedStandby.allocationId", a.SharedStandby.AllocationID)
+}
