@@ -61,19 +61,24 @@ func (as Attempts) Outage() time.Duration {
 // Load is clients that open new connections at a constant rate, from one subnet after the other to one server after
 // the other.
 type Load struct {
-	lab    *Lab
-	tables []string
-	cancel context.CancelFunc
-	done   chan struct{}
+	lab     *Lab
+	tables  []string
+	servers []netip.Addr
+	cancel  context.CancelFunc
+	done    chan struct{}
 
 	mu       sync.Mutex
 	attempts Attempts
 }
 
-// Load starts clients in the subnets of the route tables, so many connections a second in all.
-func (l *Lab) Load(tables []string, rate int) *Load {
+// Load starts clients in the subnets of the route tables, so many connections a second in all, to these servers, or to
+// all.
+func (l *Lab) Load(tables []string, rate int, servers ...netip.Addr) *Load {
 	ctx, cancel := context.WithCancel(context.Background())
-	load := &Load{lab: l, tables: tables, cancel: cancel, done: make(chan struct{})}
+	if len(servers) == 0 {
+		servers = l.Internet.Servers
+	}
+	load := &Load{lab: l, tables: tables, servers: servers, cancel: cancel, done: make(chan struct{})}
 	go load.run(ctx, time.Second/time.Duration(rate))
 	return load
 }
@@ -96,7 +101,7 @@ func (l *Load) run(ctx context.Context, interval time.Duration) {
 		attempts.Go(func() {
 			table := l.tables[i%len(l.tables)]
 			start := time.Now()
-			err := l.lab.try(table, l.lab.Internet.Servers[i/len(l.tables)%len(l.lab.Internet.Servers)])
+			err := l.lab.try(table, l.servers[i/len(l.tables)%len(l.servers)])
 			l.mu.Lock()
 			defer l.mu.Unlock()
 			l.attempts = append(l.attempts, Attempt{Table: table, Start: start, Took: time.Since(start), Err: err})
@@ -168,8 +173,11 @@ const (
 	goodbye = 2 * time.Second
 )
 
-// Hold opens n connections from the subnet of each route table.
-func (l *Lab) Hold(tables []string, n int) (*Held, error) {
+// Hold opens n connections from the subnet of each route table to these servers, or to all.
+func (l *Lab) Hold(tables []string, n int, servers ...netip.Addr) (*Held, error) {
+	if len(servers) == 0 {
+		servers = l.Internet.Servers
+	}
 	h := &Held{stop: make(chan struct{}), cut: make(chan error, n*len(tables))}
 	for i := range n * len(tables) {
 		port, serve := uint16(EchoPort), h.echo
@@ -177,7 +185,7 @@ func (l *Lab) Hold(tables []string, n int) (*Held, error) {
 			port, serve = PushPort, h.listen
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), Patience)
-		c, err := l.Host(tables[i%len(tables)]).Dial(ctx, netip.AddrPortFrom(l.Internet.Servers[i%len(l.Internet.Servers)], port))
+		c, err := l.Host(tables[i%len(tables)]).Dial(ctx, netip.AddrPortFrom(servers[i%len(servers)], port))
 		cancel()
 		if err != nil {
 			h.Stop()

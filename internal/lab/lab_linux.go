@@ -56,10 +56,12 @@ var (
 	// Services is where the region answers: API, instance metadata, names. It is reached by the management links.
 	Services = netip.MustParseAddr("172.31.0.1")
 	// Outside is the region's own address on the Internet, which does not pass the VPC.
-	Outside = netip.MustParseAddr("192.0.2.10")
-	// firstServer, and the range that Elastic IPs may come from.
-	firstServer = netip.MustParseAddr("198.51.100.1")
-	elastic     = netip.MustParsePrefix("203.0.113.0/24")
+	Outside     = netip.MustParseAddr("192.0.2.10")
+	firstServer = netip.MustParseAddr("192.0.2.101")
+	// publicRanges are those that a VPC's public addresses may come from: the blocks for documentation and benchmarks.
+	publicRanges = []netip.Prefix{
+		netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+	}
 	// transit addresses, seen by nobody.
 	routerOut, gatewayIn  = netip.MustParseAddr("169.254.1.1"), netip.MustParseAddr("169.254.1.2")
 	gatewayOut, backboneA = netip.MustParseAddr("169.254.2.1"), netip.MustParseAddr("169.254.2.2")
@@ -172,11 +174,16 @@ func (l *Lab) core() error {
 	if err != nil {
 		return err
 	}
+	for _, p := range publicRanges {
+		if err := backbone.route(0, p, gatewayOut); err != nil {
+			return err
+		}
+	}
 	return errors.Join(
 		out.address(host(routerOut)), out.neighbor(gatewayIn, in),
 		in.address(host(gatewayIn)), in.neighbor(routerOut, out), in.route(0, l.options.VPC, routerOut),
 		wan.address(host(gatewayOut)), wan.neighbor(backboneA, backbone), wan.route(0, everywhere, backboneA),
-		backbone.address(host(backboneA)), backbone.neighbor(gatewayOut, wan), backbone.route(0, elastic, gatewayOut),
+		backbone.address(host(backboneA)), backbone.neighbor(gatewayOut, wan),
 		edge.address(host(backboneB)), edge.neighbor(Outside, home), edge.route(0, host(Outside), Outside),
 		home.address(host(Outside)), home.neighbor(backboneB, edge), home.route(0, everywhere, backboneB),
 		lo.address(host(Services)),
