@@ -298,6 +298,7 @@ func instanceScript(agent natzone.Agent, ids [][]string, from program, i *Instan
 
 func (b *builder) observability() error {
 	o := b.args.Observability
+	b.component.AlarmARNs, b.component.DashboardName = pulumi.StringMap{}.ToStringMapOutput(), pulumi.String("").ToStringOutput()
 	if o.NoAlarms && o.NoDashboard {
 		return nil
 	}
@@ -305,11 +306,15 @@ func (b *builder) observability() error {
 	for key, made := range b.made {
 		zones[key] = observability.Zone{Names: b.names.Zone(key), Standby: made.StandbyID, HasStandby: b.args.standby() != None}
 	}
-	_, err := observability.New(b.ctx, b.name, &observability.Args{
+	watched, err := observability.New(b.ctx, b.name, &observability.Args{
 		Name: b.names.Prefix, Names: b.names, Account: b.found.account, Zones: zones, AlertTopicARN: b.watch.AlertTopicARN,
 		Detection: b.args.Failover.detection(), Alarms: !o.NoAlarms, Dashboard: !o.NoDashboard, Tags: b.args.Tags, Provider: b.args.Provider,
 	}, pulumi.Parent(b.component))
-	return err
+	if err != nil {
+		return err
+	}
+	b.component.AlarmARNs, b.component.DashboardName = watched.AlarmARNs, watched.DashboardName
+	return nil
 }
 
 // outputs fills the component, and returns what it registers.
@@ -344,7 +349,7 @@ func (b *builder) outputs() pulumi.Map {
 		"groupArns": n.GroupARNs, "launchTemplateIds": n.LaunchTemplateIDs, "securityGroupIds": n.SecurityGroupIDs, "instanceRoleArns": n.InstanceRoleARNs,
 		"proberRoleArns": n.ProberRoleARNs, "controllerRoleArns": n.ControllerRoleARNs, "proberArns": n.ProberARNs, "controllerArns": n.ControllerARNs,
 		"logGroups": n.LogGroups, "stateParameters": n.StateParameters, "proberSecurityGroupId": n.ProberSecurityGroupID, "alertTopicArn": n.AlertTopicARN,
-		"lifecycleTopicArn": n.LifecycleTopicARN, "deadLettersUrl": n.DeadLettersURL, "endpoints": n.Endpoints, "bucket": n.Bucket,
+		"lifecycleTopicArn": n.LifecycleTopicARN, "deadLettersUrl": n.DeadLettersURL, "endpoints": n.Endpoints, "alarmArns": n.AlarmARNs, "dashboardName": n.DashboardName, "bucket": n.Bucket,
 	}
 }
 

@@ -53,6 +53,9 @@ type NAT struct {
 	DeadLettersURL pulumi.StringOutput `pulumi:"deadLettersUrl"`
 	// Endpoints are the ids of the interface endpoints, by service.
 	Endpoints pulumi.StringMapOutput `pulumi:"endpoints"`
+	// AlarmARNs are of the alarms, by zone and what they watch; DashboardName is of the dashboard, empty without one.
+	AlarmARNs     pulumi.StringMapOutput `pulumi:"alarmArns"`
+	DashboardName pulumi.StringOutput    `pulumi:"dashboardName"`
 	// Bucket holds the agent.
 	Bucket pulumi.StringOutput `pulumi:"bucket"`
 }

@@ -106,13 +106,13 @@ func (z *Zone) autoScaling(args *LaunchArgs, template *ec2.LaunchTemplate) (*aut
 		DefaultInstanceWarmup: pulumi.Int(0), HealthCheckGracePeriod: pulumi.Int(0), HealthCheckType: pulumi.String("EC2"),
 		InitialLifecycleHooks:  z.initialHooks(args),
 		CapacityRebalance:      pulumi.Bool(args.Spot),
+		MaxInstanceLifetime:    pulumi.Int(int(args.Lifetime.Seconds())),
 		EnabledMetrics:         pulumi.ToStringArray(groupMetrics),
 		MetricsGranularity:     pulumi.String("1Minute"),
 		Tags:                   groupTags(z.owned("instance")),
 		WaitForCapacityTimeout: pulumi.String((args.LaunchHeartbeat + 5*time.Minute).String()),
 	}
 	if args.Rotation == nil {
-		group.MaxInstanceLifetime = pulumi.Int(int(args.Lifetime.Seconds()))
 		group.InstanceRefresh = &autoscaling.GroupInstanceRefreshArgs{
 			Strategy: pulumi.String("Rolling"),
 			Preferences: &autoscaling.GroupInstanceRefreshPreferencesArgs{
