@@ -18,6 +18,8 @@ type setting struct {
 	path, value string
 	// least means that a larger value is right too.
 	least bool
+	// only is the one value that is replaced; any other is right.
+	only string
 	// optional means that clients are served without it: it is the host's in a network namespace of its own.
 	optional bool
 }
@@ -50,7 +52,11 @@ func settings(c Config, memory uint64) []setting {
 		list = append(list, setting{path: "net/netfilter/nf_conntrack_tcp_timeout_established", value: strconv.Itoa(int(c.EstablishedTimeout / time.Second))})
 	}
 	if c.IPv6 {
-		list = append(list, setting{path: "net/ipv6/conf/all/forwarding", value: "1"})
+		list = append(list,
+			setting{path: "net/ipv6/conf/all/forwarding", value: "1"},
+			// A kernel that forwards does not listen to routers any more, from whom it has its default route, unless it is told to.
+			// systemd-networkd listens itself, and has the kernel's listening off.
+			setting{path: "net/ipv6/conf/" + c.Outside + "/accept_ra", value: "2", only: "1"})
 	}
 	return list
 }
@@ -91,7 +97,7 @@ func (s setting) apply() (string, error) {
 		return "", fmt.Errorf("%s: %w", s.path, err)
 	}
 	have := strings.TrimSpace(string(data))
-	if have == s.value || s.least && atLeast(have, s.value) {
+	if have == s.value || s.only != "" && have != s.only || s.least && atLeast(have, s.value) {
 		return "", nil
 	}
 	if err := os.WriteFile(file, []byte(s.value), 0); err != nil {

@@ -1,0 +1,448 @@
+package natd
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"polynat/internal/nat64"
+	"polynat/internal/natd/claim"
+	"polynat/internal/natd/kernel"
+	"polynat/internal/natd/metadata"
+	"polynat/internal/natd/proof"
+	"polynat/internal/natzone"
+)
+
+// Options of [Run].
+type Options struct {
+	Config *natzone.Agent
+	// StateDir holds what a reboot must not forget.
+	StateDir string
+	// Interval between two comparisons of the kernel, Metadata between two looks at instance metadata, Proof between two proofs and
+	// Look between two looks at the API. StartTimeout is claim.Config's.
+	Interval, Metadata, Proof, Look, StartTimeout time.Duration
+	Log                                           *slog.Logger
+}
+
+// Defaults fills what is left out.
+func (o Options) Defaults() Options {
+	for _, d := range []struct {
+		value *time.Duration
+		usual time.Duration
+	}{{&o.Interval, time.Second}, {&o.Metadata, 2 * time.Second}, {&o.Proof, 5 * time.Second}, {&o.Look, 10 * time.Second}, {&o.StartTimeout, 5 * time.Minute}} {
+		if *d.value == 0 {
+			*d.value = d.usual
+		}
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o
+}
+
+// call is how long an action may take in all; a single attempt of the SDK takes at most 2 s.
+const call = 8 * time.Second
+
+// What the agent needs of its surroundings, so that tests can stand for them.
+type (
+	converger interface {
+		Converge(kernel.Config) (kernel.Report, error)
+	}
+	service interface {
+		Addresses(context.Context, metadata.Identity) ([]netip.Addr, error)
+		State(context.Context, metadata.Identity) (metadata.State, error)
+		Forget()
+	}
+	// prover tries the path, through the zone's address or the primary one.
+	prover func(ctx context.Context, throughZone bool) proof.Result
+)
+
+// agent is the observations and the loops that make them.
+type agent struct {
+	Options
+	identity metadata.Identity
+	zone     *zone
+	service  service
+	kernel   converger
+	prove    prover
+	outside  func() (string, error)
+	network  netip.Prefix // of the proof
+	machine  *claim.Machine
+	now      func() time.Time
+
+	// wake has the decision made anew, converging the kernel compared, proving the path proven.
+	wake, converging, proving chan struct{}
+
+	kernelLock sync.Mutex
+
+	mu         sync.Mutex
+	metadata   metadata.State
+	asked      bool // instance metadata has answered
+	networks   []netip.Prefix
+	forwarding string
+	path       string
+	egress     bool
+	seen       *claim.Zone
+	status     claim.Status
+	kept       record
+	said       map[string]string
+}
+
+func newAgent(o Options) *agent {
+	a := &agent{
+		Options: o, now: time.Now, said: map[string]string{},
+		wake: make(chan struct{}, 1), converging: make(chan struct{}, 1), proving: make(chan struct{}, 1),
+		forwarding: "the kernel has not been looked at yet", path: "the path has not been tried yet",
+	}
+	a.zone = &zone{config: o.Config, now: a.now, arrived: a.arrived, poll: 100 * time.Millisecond, log: o.Log}
+	return a
+}
+
+// say logs what is new of a topic: a trouble that lasts is one line, and its end another.
+func (a *agent) say(topic, trouble string) {
+	a.mu.Lock()
+	before := a.said[topic]
+	a.said[topic] = trouble
+	a.mu.Unlock()
+	switch {
+	case trouble == before:
+	case trouble == "":
+		a.Log.Info(topic + ": works again")
+	default:
+		a.Log.Warn(topic, "error", trouble)
+	}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// every calls f at once, then after each pause that it returns, or when poked.
+func every(ctx context.Context, poked <-chan struct{}, f func(context.Context) time.Duration) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-poked:
+		case <-timer.C:
+		}
+		timer.Reset(f(ctx))
+	}
+}
+
+// clients are the networks whose traffic is translated: of the configuration, else of the VPC.
+func (a *agent) clients() []netip.Prefix {
+	if len(a.Config.ClientCIDRs) > 0 {
+		return a.Config.ClientCIDRs
+	}
+	return a.networks
+}
+
+// kernelConfig is how the kernel ought to be by what is known.
+func (a *agent) kernelConfig() (kernel.Config, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if len(a.clients()) == 0 {
+		return kernel.Config{}, fmt.Errorf("instance metadata has not told the networks of the VPC yet")
+	}
+	outside, err := a.outside()
+	if err != nil {
+		return kernel.Config{}, err
+	}
+	c := kernel.Config{
+		Outside: outside, Address: a.Config.Address, Primary: a.identity.Primary, Clients: slices.Clone(a.clients()),
+		MidStream: kernel.Reset, HealthPort: uint16(a.Config.HealthPort), IPv6: a.Config.NAT64,
+		EstablishedTimeout: time.Duration(a.Config.Tuning.EstablishedTimeout), MaxConnections: a.Config.Tuning.MaxConnections,
+	}
+	if a.network.IsValid() {
+		_, _, c.Canary = proof.Addresses(a.network)
+		c.Clients = append(c.Clients, a.network)
+	}
+	c.Clients = append(c.Clients, extraClients(a.Config.NAT64)...)
+	c.Held = slices.Contains(a.metadata.Addresses, a.Config.Address)
+	c.Self = c.Held && a.asked && !a.metadata.PrimaryPublic
+	return c, nil
+}
+
+// converge compares the kernel.
+func (a *agent) converge(context.Context) time.Duration {
+	a.kernelLock.Lock()
+	defer a.kernelLock.Unlock()
+	c, err := a.kernelConfig()
+	var r kernel.Report
+	if err == nil {
+		r, err = a.kernel.Converge(c)
+	}
+	for _, what := range r.Changed {
+		a.Log.Info("kernel: put right", "what", what)
+	}
+	a.say("kernel: tolerated", strings.Join(r.Tolerated, "; "))
+	trouble := text(err)
+	a.say("kernel", trouble)
+	a.mu.Lock()
+	changed := a.forwarding != trouble
+	a.forwarding = trouble
+	a.mu.Unlock()
+	if changed || len(r.Changed) > 0 {
+		poke(a.proving)
+		poke(a.wake)
+	}
+	return a.Interval
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
+}
+
+// ask asks instance metadata. What it said last stays true while it does not answer.
+func (a *agent) ask(ctx context.Context) time.Duration {
+	ctx, cancel := context.WithTimeout(ctx, call)
+	defer cancel()
+	s, err := a.service.State(ctx, a.identity)
+	a.say("instance metadata", text(err))
+	if err != nil {
+		return jitter(2 * a.Metadata) // it may be throttled
+	}
+	a.mu.Lock()
+	changed := !a.asked || !reflect.DeepEqual(s, a.metadata)
+	a.metadata, a.asked, a.networks = s, true, s.Networks
+	a.mu.Unlock()
+	if changed {
+		a.Log.Info("instance metadata", "target", s.Target, "addresses", s.Addresses, "networks", s.Networks, "spot", s.Spot, "rebalance", s.Rebalance, "primaryPublic", s.PrimaryPublic)
+		poke(a.converging)
+		poke(a.wake)
+	}
+	return a.Metadata
+}
+
+// throughZone says that the path is to be proven through the zone's address: the API and instance metadata both say it is here.
+func (a *agent) throughZone() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.seen != nil && a.seen.Address == claim.Here && slices.Contains(a.metadata.Addresses, a.Config.Address)
+}
+
+// proves tries the path.
+func (a *agent) proves(ctx context.Context) time.Duration {
+	if a.tryPath(ctx) != nil {
+		return min(a.Proof, time.Second)
+	}
+	return a.Proof
+}
+
+func (a *agent) tryPath(ctx context.Context) error {
+	zone := a.throughZone()
+	r := a.prove(ctx, zone)
+	err := r.Works()
+	if err == nil && zone && r.Egress.IsValid() && r.Egress != a.Config.PublicAddress {
+		err = fmt.Errorf("connections leave from %s instead of %s", r.Egress, a.Config.PublicAddress)
+	}
+	trouble := text(err)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	a.say("path", trouble)
+	a.mu.Lock()
+	changed := a.path != trouble || a.egress != (zone && err == nil)
+	a.path, a.egress = trouble, zone && err == nil
+	a.mu.Unlock()
+	if changed {
+		poke(a.wake)
+	}
+	return err
+}
+
+// look asks the API.
+func (a *agent) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, call/2)
+	defer cancel()
+	z, err := a.zone.look(ctx)
+	a.say("API", text(err))
+	if err != nil {
+		return
+	}
+	a.mu.Lock()
+	changed := a.seen == nil || a.seen.Address != z.Address
+	a.seen = z
+	if z.Address != claim.Here {
+		a.egress = false
+	}
+	a.mu.Unlock()
+	if changed {
+		poke(a.proving)
+	}
+}
+
+// observe puts together what is known.
+func (a *agent) observe() claim.Observation {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	o := claim.Observation{
+		Now: a.now(), Forwarding: a.forwarding, Path: a.path, Egress: a.egress, Zone: a.seen,
+		Terminating: a.metadata.Target == "Terminated", Rebalance: a.metadata.Rebalance,
+	}
+	switch {
+	case o.Terminating:
+		o.Leaving = "Auto Scaling terminates the instance"
+	case a.metadata.Spot != nil:
+		o.Leaving = fmt.Sprintf("EC2 interrupts the Spot instance: %s at %s", a.metadata.Spot.Action, a.metadata.Spot.Time.Format(time.RFC3339))
+	}
+	return o
+}
+
+// decide asks the machine and does what it says, until there is nothing to do.
+func (a *agent) decide(ctx context.Context, lookAt *time.Time) time.Duration {
+	for ctx.Err() == nil {
+		if !a.now().Before(*lookAt) {
+			a.look(ctx)
+			*lookAt = a.now().Add(a.lookPause())
+		}
+		action, status := a.machine.Step(a.observe())
+		a.publish(status)
+		if action == claim.Nothing {
+			break
+		}
+		err := a.act(ctx, action)
+		a.machine.Done(action, err, a.now())
+		if err != nil {
+			a.Log.Warn("action failed", "action", string(action), "error", err.Error())
+		} else if action != claim.Heartbeat {
+			a.Log.Info("action done", "action", string(action))
+		}
+		if action != claim.Heartbeat && action != claim.ProveEgress {
+			*lookAt = a.now()
+		}
+	}
+	a.keep()
+	return min(a.Interval, 250*time.Millisecond)
+}
+
+// lookPause is shorter while something is to be done.
+func (a *agent) lookPause() time.Duration {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.status.Holds && !a.status.Leaving {
+		return a.Look
+	}
+	return jitter(min(a.Look, 2*time.Second))
+}
+
+func (a *agent) publish(s claim.Status) {
+	a.mu.Lock()
+	before := a.status
+	a.status = s
+	a.mu.Unlock()
+	if before != s {
+		a.Log.Info("status", "ready", s.Ready, "holds", s.Holds, "leaving", s.Leaving, "reason", s.Reason)
+	}
+}
+
+// act does one action.
+func (a *agent) act(ctx context.Context, action claim.Action) error {
+	ctx, cancel := context.WithTimeout(ctx, call)
+	defer cancel()
+	switch action {
+	case claim.Heartbeat:
+		return a.zone.heartbeat(ctx)
+	case claim.Abandon:
+		return a.zone.answer(ctx, a.Config.LaunchHook, "ABANDON")
+	case claim.TurnCheckOff:
+		return a.zone.checkOff(ctx)
+	case claim.TakeAddress:
+		defer a.service.Forget()
+		return a.zone.takeAddress(ctx)
+	case claim.ProveEgress:
+		return a.egressWorks(ctx)
+	case claim.TakeRoutes:
+		return a.zone.takeRoutes(ctx)
+	case claim.Continue:
+		return a.zone.answer(ctx, a.Config.LaunchHook, "CONTINUE")
+	case claim.HandOver:
+		return a.zone.handOver(ctx)
+	case claim.Depart:
+		return a.zone.answer(ctx, a.Config.TerminateHook, "CONTINUE")
+	}
+	return fmt.Errorf("action %q: is unknown", action)
+}
+
+// egressWorks proves the path through the zone's address now.
+func (a *agent) egressWorks(ctx context.Context) error {
+	if !a.throughZone() {
+		return fmt.Errorf("address %s: is not here yet", a.Config.Address)
+	}
+	return a.tryPath(ctx)
+}
+
+// arrived asks instance metadata whether the address is here, and has the kernel and the next observation know.
+func (a *agent) arrived(ctx context.Context) (bool, error) {
+	addresses, err := a.service.Addresses(ctx, a.identity)
+	if err != nil || !slices.Contains(addresses, a.Config.Address) {
+		return false, err
+	}
+	a.mu.Lock()
+	a.metadata.Addresses = addresses
+	a.mu.Unlock()
+	poke(a.converging)
+	return true, nil
+}
+
+// health is what the endpoint answers: as of now, also while an action is under way.
+func (a *agent) health() natzone.Health {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ready := a.forwarding == "" && a.path == ""
+	return natzone.Health{Instance: a.identity.Instance, Ready: ready, Holds: a.status.Holds, Leaving: a.status.Leaving, Reason: a.status.Reason}
+}
+
+// allowed says who may ask.
+func (a *agent) allowed(from netip.Addr) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return slices.ContainsFunc(slices.Concat(a.clients(), a.networks), func(p netip.Prefix) bool { return p.Contains(from) })
+}
+
+// keep writes what has to be remembered, when it has changed.
+func (a *agent) keep() {
+	a.mu.Lock()
+	r := record{Identity: a.identity, Networks: a.networks, Claim: a.machine.State()}
+	same := reflect.DeepEqual(r, a.kept)
+	a.mu.Unlock()
+	if same {
+		return
+	}
+	err := r.keep(a.StateDir)
+	a.say("state directory", text(err))
+	if err == nil {
+		a.mu.Lock()
+		a.kept = r
+		a.mu.Unlock()
+	}
+}
+
+// jitter spreads a pause over half of it to one and a half, so that instances which were disturbed together do not call together.
+func jitter(d time.Duration) time.Duration {
+	return d/2 + rand.N(d+1)
+}
+
+// extraClients are what other translators put in the place of clients.
+func extraClients(nat64On bool) []netip.Prefix {
+	if nat64On {
+		return []netip.Prefix{nat64.DefaultPool()}
+	}
+	return nil
+}

@@ -1,0 +1,234 @@
+package natd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/ec2"
+	"golang.org/x/sys/unix"
+
+	"polynat/internal/nat64"
+	"polynat/internal/natd/claim"
+	"polynat/internal/natd/kernel"
+	"polynat/internal/natd/metadata"
+	"polynat/internal/natd/proof"
+)
+
+// Run is the agent, until the context ends. It leaves the kernel as it is then.
+func Run(ctx context.Context, o Options) error {
+	o = o.Defaults()
+	sdk, err := config.LoadDefaultConfig(ctx, config.WithRegion(o.Config.Region), config.WithHTTPClient(client()), config.WithRetryer(retryer))
+	if err != nil {
+		return fmt.Errorf("configuration of the AWS SDK: %w", err)
+	}
+	k, err := kernel.Open()
+	if err != nil {
+		return err
+	}
+	defer k.Close() //nolint:errcheck // the process ends
+	changes, err := kernel.Watch(ctx)
+	if err != nil {
+		return fmt.Errorf("changes of the kernel: %w", err)
+	}
+	a := newAgent(o)
+	service := metadata.New(sdk)
+	a.service, a.kernel = service, k
+	if err := a.begin(ctx, service); err != nil {
+		return err
+	}
+	a.zone.ec2, a.zone.groups = ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk)
+	a.outside = func() (string, error) { return kernel.Outside(a.identity.MAC) }
+	var path path
+	a.prove = func(ctx context.Context, zone bool) proof.Result { return path.try(ctx, a, zone) }
+	defer path.close()
+
+	var group sync.WaitGroup
+	loop := func(poked <-chan struct{}, f func(context.Context) time.Duration) {
+		group.Go(func() { every(ctx, poked, f) })
+	}
+	loop(a.converging, a.converge)
+	loop(nil, a.ask)
+	loop(a.proving, a.proves)
+	var lookAt time.Time
+	loop(a.wake, func(ctx context.Context) time.Duration { return a.decide(ctx, &lookAt) })
+	group.Go(func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-changes:
+				poke(a.converging)
+			}
+		}
+	})
+	for _, at := range []netip.Addr{o.Config.Address, a.identity.Primary} {
+		group.Go(func() { a.answer(ctx, netip.AddrPortFrom(at, uint16(o.Config.HealthPort))) })
+	}
+	if o.Config.NAT64 {
+		group.Go(func() { a.translate64(ctx) })
+	}
+	group.Wait()
+	a.keep()
+	return ctx.Err()
+}
+
+// begin finds out which instance this is. After a reboot the record says so, before instance metadata has answered.
+func (a *agent) begin(ctx context.Context, service *metadata.Client) error {
+	r, err := recall(a.StateDir)
+	a.say("state directory", text(err))
+	for {
+		i, err := service.Identity(ctx)
+		a.say("instance metadata", text(err))
+		if err == nil {
+			if i.Instance != r.Identity.Instance {
+				r = record{} // of another instance: an image that was made of a running one
+			}
+			r.Identity = i
+			break
+		}
+		if r.Identity.Instance != "" {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(jitter(time.Second)):
+		}
+	}
+	a.identity, a.networks, a.kept = r.Identity, r.Networks, r
+	a.machine = claim.New(claim.Config{
+		Dwell: time.Duration(a.Config.Restore.Dwell), MaxDwell: time.Duration(a.Config.Restore.MaxDwell),
+		StartTimeout: a.StartTimeout, Standby: a.Config.Standby != "", Jitter: jitter,
+	}, r.Claim)
+	a.zone.instance, a.zone.eni, a.zone.vpc = r.Identity.Instance, r.Identity.Interface, r.Identity.VPC
+	a.Log = a.Log.With("instance", r.Identity.Instance)
+	a.zone.log = a.Log
+	a.Log.Info("started", "interface", r.Identity.Interface, "primary", r.Identity.Primary.String(), "state", r.Claim)
+	return nil
+}
+
+// client of the API: an attempt that has not connected within a second has met a dead path.
+func client() *http.Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = (&net.Dialer{Timeout: time.Second, KeepAlive: 15 * time.Second}).DialContext
+	transport.TLSHandshakeTimeout = time.Second
+	transport.Proxy = http.ProxyFromEnvironment
+	return &http.Client{Transport: transport, Timeout: 2 * time.Second}
+}
+
+func retryer() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts = 3
+		o.MaxBackoff = 500 * time.Millisecond
+	})
+}
+
+// path is the namespace of the proof. It is made when first needed, and anew when it has gone.
+type path struct {
+	mu    sync.Mutex
+	space *proof.Namespace
+}
+
+func (p *path) try(ctx context.Context, a *agent, zone bool) proof.Result {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from, err := p.ready(a, zone)
+	if err != nil {
+		return proof.Result{Failures: []string{err.Error()}}
+	}
+	plan := proof.Plan{Targets: a.Config.Targets}
+	if zone {
+		plan.Identity = a.Config.Identity
+	}
+	return proof.Try(ctx, p.space.Dialer(from), plan)
+}
+
+// ready returns the source for a path.
+func (p *path) ready(a *agent, zone bool) (netip.Addr, error) {
+	a.mu.Lock()
+	used := append(a.clients(), a.networks...)
+	network := a.network
+	a.mu.Unlock()
+	if len(used) == 0 {
+		return netip.Addr{}, errors.New("the networks of the VPC are not known yet")
+	}
+	chosen, err := proof.Choose(used)
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	if p.space == nil || chosen != network || !p.space.Works() {
+		p.drop()
+		if p.space, err = proof.Open(chosen); err != nil {
+			return netip.Addr{}, err
+		}
+		a.mu.Lock()
+		a.network = chosen
+		a.mu.Unlock()
+		a.converge(context.Background()) // the rules have to know the new sources before the first packet
+	}
+	_, client, canary := proof.Addresses(chosen)
+	if zone {
+		return client, nil
+	}
+	return canary, nil
+}
+
+func (p *path) drop() {
+	if p.space != nil {
+		p.space.Close() //nolint:errcheck // it is replaced, or the process ends
+		p.space = nil
+	}
+}
+
+func (p *path) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.drop()
+}
+
+// answer serves the health endpoint at an address, which need not be there yet.
+func (a *agent) answer(ctx context.Context, at netip.AddrPort) {
+	listen := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		var err error
+		if control := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.SOL_IP, unix.IP_FREEBIND, 1) }); control != nil {
+			return control
+		}
+		return err
+	}}
+	every(ctx, nil, func(ctx context.Context) time.Duration {
+		l, err := listen.Listen(ctx, "tcp4", at.String())
+		if err == nil {
+			server := healthServer(a.health)
+			stop := context.AfterFunc(ctx, func() { server.Close() }) //nolint:errcheck // who asks is answered by nobody soon
+			err = server.Serve(private{l, a.allowed})
+			stop()
+		}
+		if ctx.Err() == nil {
+			a.say("health endpoint "+at.String(), text(err))
+		}
+		return jitter(time.Second)
+	})
+}
+
+// translate64 runs the NAT64, and again when it fails.
+func (a *agent) translate64(ctx context.Context) {
+	every(ctx, nil, func(ctx context.Context) time.Duration {
+		err := nat64.Run(ctx, nat64.Config{Log: a.Log})
+		if ctx.Err() == nil {
+			a.say("NAT64", strings.TrimSpace(text(err)))
+		}
+		return jitter(time.Second)
+	})
+}
