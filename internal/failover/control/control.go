@@ -13,9 +13,9 @@ import (
 	"time"
 
 	"polynat/internal/failover/decide"
+	"polynat/internal/failover/detect"
 	"polynat/internal/failover/emf"
 	"polynat/internal/failover/event"
-	"polynat/internal/failover/probe"
 	"polynat/internal/natzone"
 )
 
@@ -29,11 +29,16 @@ const (
 	margin = 3 * time.Second
 )
 
+// Client tries a target, as probe.Client does.
+type Client interface {
+	Try(context.Context, natzone.Target) detect.Attempt
+}
+
 // Controller keeps what outlives an invocation.
 type Controller struct {
 	zone   natzone.Controller
 	api    API
-	client *probe.Client
+	client Client
 	out    io.Writer
 	log    *slog.Logger
 	// Timeout of one attempt at a target. Default 600 ms.
@@ -52,7 +57,7 @@ type Controller struct {
 }
 
 // New makes a controller. Metrics go to out, which is the function's standard output.
-func New(zone natzone.Controller, api API, client *probe.Client, out io.Writer, log *slog.Logger) *Controller {
+func New(zone natzone.Controller, api API, client Client, out io.Writer, log *slog.Logger) *Controller {
 	return &Controller{
 		zone: zone, api: api, client: client, out: out, log: log,
 		Timeout: 600 * time.Millisecond, ids: map[string]bool{},
