@@ -49,7 +49,7 @@ func newInternet(n *Namespace, servers int) (*Internet, error) {
 	mux.HandleFunc("/drip", dripping)
 	mux.HandleFunc("/reset", resetting)
 	web := &http.Server{Handler: mux, ReadHeaderTimeout: time.Minute}
-	a := firstServer
+	a := FirstServer
 	for range servers {
 		if err := lo.address(host(a)); err != nil {
 			return nil, err

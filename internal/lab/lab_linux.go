@@ -56,8 +56,9 @@ var (
 	// Services is where the region answers: API, instance metadata, names. It is reached by the management links.
 	Services = netip.MustParseAddr("172.31.0.1")
 	// Outside is the region's own address on the Internet, which does not pass the VPC.
-	Outside     = netip.MustParseAddr("192.0.2.10")
-	firstServer = netip.MustParseAddr("192.0.2.101")
+	Outside = netip.MustParseAddr("192.0.2.10")
+	// FirstServer on the Internet; the others follow.
+	FirstServer = netip.MustParseAddr("192.0.2.101")
 	// publicRanges are those that a VPC's public addresses may come from: the blocks for documentation and benchmarks.
 	publicRanges = []netip.Prefix{
 		netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("198.18.0.0/15"),

@@ -1,12 +1,14 @@
 package lab
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/google/nftables"
 )
@@ -145,6 +147,25 @@ func (n *Node) Terminate() error {
 	delete(n.lab.nodes, n.name)
 	n.lab.mu.Unlock()
 	return n.lab.router.forget(n.name)
+}
+
+// Shutdown tells the programs to end, gives them time for it, and takes the node away. A frozen program hears nothing.
+func (n *Node) Shutdown(within time.Duration) {
+	n.mu.Lock()
+	programs := n.programs
+	n.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), within)
+	defer cancel()
+	for _, p := range programs {
+		p.Signal(syscall.SIGTERM)
+	}
+	for _, p := range programs {
+		select {
+		case <-p.Done():
+		case <-ctx.Done():
+		}
+	}
+	_ = n.Terminate()
 }
 
 // Stop is a reboot's first half: the node's system is gone, with all that it had set.
