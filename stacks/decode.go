@@ -94,6 +94,10 @@ func decodeInto(path string, value any, target reflect.Value) []error {
 			target.SetInt(int64(n))
 			return nil
 		}
+		if n, err := v.Float64(); err == nil && target.Kind() == reflect.Float64 {
+			target.SetFloat(n)
+			return nil
+		}
 	case bool:
 		if target.Kind() == reflect.Bool {
 			target.SetBool(v)
@@ -142,6 +146,8 @@ func kindName(k reflect.Kind) string {
 		return "a text"
 	case reflect.Int:
 		return "a whole number"
+	case reflect.Float64:
+		return "a number"
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Slice:

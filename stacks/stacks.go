@@ -32,6 +32,7 @@ type Setup struct {
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
+		{Name: "aws", ProviderKeys: awsProviderKeys(), Check: checkAWS, Run: runAWS},
 		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, Run: runAlicloud},
 		{Name: "huaweicloud", ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
 	}

@@ -25,7 +25,7 @@ import (
 const blockKey = "polynat:alicloud"
 
 // devConfig is what the CLI hands to the program for the stack dev of this repository: the defaults of Pulumi.yaml and the
-// values of Pulumi.dev.yaml.
+// values of Pulumi.dev.yaml, with prebuilt programs.
 func devConfig(t *testing.T) map[string]string {
 	t.Helper()
 	project, config, err := engine.LoadConfig(t.Context(), "..", recorder.Stack)
@@ -35,6 +35,7 @@ func devConfig(t *testing.T) map[string]string {
 	if project != recorder.Project {
 		t.Fatalf("the project is %s", project)
 	}
+	prebuild(t, config)
 	return config
 }
 
@@ -90,12 +91,12 @@ func run(config map[string]string, last map[string]any, cloud *alicloud.Cloud, o
 
 func TestTheDevEnvironmentIsValidAndFollowsTheRules(t *testing.T) {
 	config := devConfig(t)
-	made, err := run(config, nil, nil, recorder.Options{})
+	made, err := run(config, nil, nil, recorder.Options{Invoke: awsAccount})
 	if err != nil {
 		t.Fatal(err)
 	}
 	made.Check(t)
-	preview, err := run(config, nil, nil, recorder.Options{DryRun: true})
+	preview, err := run(config, nil, nil, recorder.Options{Invoke: awsAccount, DryRun: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,417 @@
+package stacks
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/components/aws/discovery"
+	"polynat/components/aws/nat"
+	"polynat/components/aws/vpc"
+	"polynat/internal/problem"
+)
+
+// The names of the components, and so the beginning of every child name.
+const (
+	awsVPCName = "aws-vpc"
+	awsNATName = "aws-nat"
+)
+
+// awsConfig is the block polynat:aws.
+type awsConfig struct {
+	VPC       *awsVPC           `config:"vpc"`
+	Discovery *awsDiscovery     `config:"discovery"`
+	NAT       *awsNAT           `config:"nat"`
+	Traffic   *awsTraffic       `config:"traffic"`
+	Tags      map[string]string `config:"tags"`
+}
+
+// awsVPC is a network to try polynat in.
+type awsVPC struct {
+	CIDR  string                `config:"cidr"`
+	Zones map[string]awsVPCZone `config:"zones"`
+}
+
+type awsVPCZone struct {
+	Public  string            `config:"public"`
+	Private map[string]string `config:"private"`
+}
+
+// awsDiscovery finds the zones of a network that exists.
+type awsDiscovery struct {
+	VPC         awsDiscoveryVPC   `config:"vpc"`
+	PublicTags  map[string]string `config:"publicTags"`
+	PrivateTags map[string]string `config:"privateTags"`
+	Zones       []string          `config:"zones"`
+}
+
+type awsDiscoveryVPC struct {
+	ID   string            `config:"id"`
+	Name string            `config:"name"`
+	Tags map[string]string `config:"tags"`
+}
+
+type awsNAT struct {
+	VPC           awsNATVPC          `config:"vpc"`
+	Zones         map[string]awsZone `config:"zones"`
+	Instance      awsInstance        `config:"instance"`
+	Rotation      awsRotation        `config:"rotation"`
+	Standby       string             `config:"standby"`
+	SharedStandby awsSharedStandby   `config:"sharedStandby"`
+	OnDelete      string             `config:"onDelete"`
+	Destinations  []string           `config:"destinations"`
+	NAT64         bool               `config:"nat64"`
+	Ingress       *awsIngress        `config:"ingress"`
+	Failover      awsFailover        `config:"failover"`
+	Observability awsObservability   `config:"observability"`
+	Artefacts     awsArtefacts       `config:"artefacts"`
+	PhysicalName  string             `config:"physicalName"`
+}
+
+type awsNATVPC struct {
+	ID       string   `config:"id"`
+	CIDRs    []string `config:"cidrs"`
+	IPv6CIDR string   `config:"ipv6Cidr"`
+}
+
+type awsZone struct {
+	Public       awsSubnet           `config:"public"`
+	Tables       map[string]awsTable `config:"tables"`
+	AllocationID string              `config:"allocationId"`
+	Address      string              `config:"address"`
+	Standby      awsStandby          `config:"standby"`
+	Slot         *int                `config:"slot"`
+}
+
+type awsSubnet struct {
+	ID   string `config:"id"`
+	CIDR string `config:"cidr"`
+}
+
+type awsTable struct {
+	ID      string   `config:"id"`
+	Subnets []string `config:"subnets"`
+}
+
+type awsStandby struct {
+	GatewayID    string `config:"gatewayId"`
+	AllocationID string `config:"allocationId"`
+}
+
+type awsInstance struct {
+	Types              []string   `config:"types"`
+	Architecture       string     `config:"architecture"`
+	Market             string     `config:"market"`
+	ImageID            string     `config:"imageId"`
+	ImageParameter     string     `config:"imageParameter"`
+	VolumeGiB          int        `config:"volumeGiB"`
+	KMSKeyARN          string     `config:"kmsKeyArn"`
+	KeyName            string     `config:"keyName"`
+	NoSSM              bool       `config:"noSsm"`
+	DetailedMonitoring bool       `config:"detailedMonitoring"`
+	CloudWatchAgent    bool       `config:"cloudWatchAgent"`
+	Before             string     `config:"before"`
+	After              string     `config:"after"`
+	Policies           []string   `config:"policies"`
+	SecurityGroups     []string   `config:"securityGroups"`
+	Tuning             *awsTuning `config:"tuning"`
+	LaunchHeartbeat    string     `config:"launchHeartbeat"`
+	TerminateHeartbeat string     `config:"terminateHeartbeat"`
+}
+
+type awsTuning struct {
+	EstablishedTimeout string `config:"establishedTimeout"`
+	MaxConnections     int    `config:"maxConnections"`
+}
+
+type awsRotation struct {
+	Lifetime string     `config:"lifetime"`
+	Off      bool       `config:"off"`
+	Window   *awsWindow `config:"window"`
+}
+
+type awsWindow struct {
+	Days     []string `config:"days"`
+	Week     int      `config:"week"`
+	Start    string   `config:"start"`
+	TimeZone string   `config:"timeZone"`
+	Duration string   `config:"duration"`
+}
+
+type awsSharedStandby struct {
+	Zone         string `config:"zone"`
+	AllocationID string `config:"allocationId"`
+}
+
+type awsIngress struct {
+	CIDRs          []string          `config:"cidrs"`
+	SecurityGroups map[string]string `config:"securityGroups"`
+}
+
+type awsFailover struct {
+	Targets      []string      `config:"targets"`
+	Identity     []string      `config:"identity"`
+	Economy      bool          `config:"economy"`
+	Detection    *awsDetection `config:"detection"`
+	Healing      *awsHealing   `config:"healing"`
+	Restore      *awsRestore   `config:"restore"`
+	Architecture string        `config:"architecture"`
+	Endpoints    []string      `config:"endpoints"`
+}
+
+type awsDetection struct {
+	Interval string   `config:"interval"`
+	Timeout  string   `config:"timeout"`
+	Failed   *int     `config:"failed"`
+	Of       *int     `config:"of"`
+	Share    *float64 `config:"share"`
+	Window   string   `config:"window"`
+	Active   string   `config:"active"`
+}
+
+type awsHealing struct {
+	Dwell string `config:"dwell"`
+	Pause string `config:"pause"`
+}
+
+type awsRestore struct {
+	Dwell    string `config:"dwell"`
+	MaxDwell string `config:"maxDwell"`
+}
+
+type awsObservability struct {
+	AlertTopicARN    string   `config:"alertTopicArn"`
+	Subscribers      []string `config:"subscribers"`
+	LogRetentionDays int      `config:"logRetentionDays"`
+	LogKMSKeyARN     string   `config:"logKmsKeyArn"`
+	NoAlarms         bool     `config:"noAlarms"`
+	NoDashboard      bool     `config:"noDashboard"`
+	MetricInterval   string   `config:"metricInterval"`
+}
+
+type awsArtefacts struct {
+	Natd     string `config:"natd"`
+	Failover string `config:"failover"`
+	Bucket   string `config:"bucket"`
+}
+
+// awsTraffic is what passes the NAT in a month, to price it.
+type awsTraffic struct {
+	InGB            float64 `config:"inGb"`
+	OutGB           float64 `config:"outGb"`
+	InstanceHourUSD float64 `config:"instanceHourUsd"`
+}
+
+// awsSetup is one run of the setup.
+type awsSetup struct {
+	ctx      *pulumi.Context
+	config   awsConfig
+	region   string
+	provider *aws.Provider
+	vpc      *vpc.VPC
+	found    *discovery.Found
+}
+
+// readAWS reads and validates the block.
+func readAWS(block map[string]any) (*awsSetup, error) {
+	s := &awsSetup{}
+	if block != nil {
+		if err := decode("aws", block, &s.config); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.validate()
+}
+
+func checkAWS(_, _ string, block, _ map[string]any) error {
+	_, err := readAWS(block)
+	return err
+}
+
+func runAWS(ctx *pulumi.Context, block, _ map[string]any) (pulumi.Map, error) {
+	s, err := readAWS(block)
+	if err != nil {
+		return nil, err
+	}
+	s.ctx = ctx
+	if s.config.VPC == nil && s.config.NAT == nil {
+		return nil, nil
+	}
+	if s.provider, s.region, err = newAWSProvider(ctx); err != nil {
+		return nil, err
+	}
+	return s.run()
+}
+
+// validate finds what shows without a lookup. The zones that discovery will find are unknown here.
+func (s *awsSetup) validate() error {
+	var problems problem.List
+	c := s.config
+	if c.VPC != nil {
+		if err := s.vpcArgs().Validate(); err != nil {
+			problems = append(problems, leaves(under("aws.vpc", err))...)
+		}
+	}
+	if c.Discovery != nil {
+		if err := s.discoveryArgs().Validate(); err != nil {
+			problems = append(problems, leaves(under("aws.discovery", err))...)
+		}
+	}
+	switch {
+	case c.NAT == nil && c.Discovery != nil:
+		problems.Missing("aws.nat", "say what is to be made in the zones that discovery finds, or leave discovery out")
+	case c.NAT == nil && c.Traffic != nil:
+		problems.Missing("aws.nat", "say what the traffic passes, or leave traffic out")
+	case c.NAT != nil:
+		problems = append(problems, s.networks()...)
+		args, err := s.natArgs()
+		if err == nil {
+			err = args.Validate()
+		}
+		for _, e := range leaves(underNAT(err)) {
+			var p problem.Problem
+			if errors.As(e, &p); c.Discovery == nil || !slices.Contains([]string{"aws.nat.zones", "aws.nat.sharedStandby.zone"}, p.Field) {
+				problems = append(problems, e)
+			}
+		}
+	}
+	if c.Traffic != nil && (c.Traffic.InGB < 0 || c.Traffic.OutGB < 0 || c.Traffic.InstanceHourUSD < 0) {
+		problems.Add("aws.traffic", "a negative number", "is no amount", "give GB in a month, 0 or more")
+	}
+	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
+	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return problems.Err()
+}
+
+// networks finds what is said of the network more than once. It comes from one of three: vpc, discovery or nat itself.
+func (s *awsSetup) networks() (problems problem.List) {
+	c := s.config
+	source := "aws.vpc, which makes it"
+	switch {
+	case c.VPC != nil && c.Discovery != nil:
+		problems = append(problems, problem.Problem{Field: "aws.discovery", Rule: "contradicts aws.vpc", WayOut: "leave one of the two out: a network is made or found"})
+		return problems
+	case c.Discovery != nil:
+		source = "aws.discovery, which finds it"
+	case c.VPC == nil:
+		return nil
+	}
+	given := func(field string, is bool) {
+		if is {
+			problems = append(problems, problem.Problem{Field: field, Rule: "contradicts " + source, WayOut: "leave one of the two out"})
+		}
+	}
+	given("aws.nat.vpc.id", c.NAT.VPC.ID != "")
+	given("aws.nat.vpc.cidrs", len(c.NAT.VPC.CIDRs) > 0)
+	for _, zone := range slices.Sorted(maps.Keys(c.NAT.Zones)) {
+		z, field := c.NAT.Zones[zone], "aws.nat.zones."+zone
+		given(field+".public", z.Public != awsSubnet{})
+		given(field+".tables", len(z.Tables) > 0)
+		if _, ok := s.vpcZones()[zone]; !ok && c.VPC != nil {
+			problems.Add(field, zone, "is not one of aws.vpc.zones", "make it there, or leave it out here")
+		}
+	}
+	return problems
+}
+
+// overrides refuses what is said of zones that were not found.
+func (s *awsSetup) overrides() error {
+	var problems problem.List
+	for _, zone := range slices.Sorted(maps.Keys(s.config.NAT.Zones)) {
+		if _, ok := s.found.Zones[zone]; !ok {
+			problems.Add("aws.nat.zones."+zone, zone, "is not one of the zones that were found", "name one of "+strings.Join(slices.Sorted(maps.Keys(s.found.Zones)), ", "))
+		}
+	}
+	return problems.Err()
+}
+
+func (s *awsSetup) vpcZones() map[string]awsVPCZone {
+	if s.config.VPC == nil {
+		return nil
+	}
+	return s.config.VPC.Zones
+}
+
+// underNAT moves the problems of the component to their places in the block. Its tags are those of the setup.
+func underNAT(err error) error {
+	if err == nil {
+		return nil
+	}
+	all := leaves(under("aws.nat", err))
+	for i, e := range all {
+		var p problem.Problem
+		if errors.As(e, &p) && strings.HasPrefix(p.Field, "aws.nat.tags.") {
+			p.Field = "aws." + strings.TrimPrefix(p.Field, "aws.nat.")
+			all[i] = p
+		}
+	}
+	return errors.Join(all...)
+}
+
+func (s *awsSetup) run() (pulumi.Map, error) {
+	outputs := pulumi.Map{}
+	if s.config.VPC != nil {
+		args := s.vpcArgs()
+		args.Provider = s.provider
+		var err error
+		if s.vpc, err = vpc.New(s.ctx, awsVPCName, args); err != nil {
+			return nil, err
+		}
+		outputs["vpc"] = pulumi.Map{
+			"vpcId": s.vpc.VPCID, "publicSubnets": s.vpc.PublicSubnets, "privateSubnets": s.vpc.PrivateSubnets, "routeTables": s.vpc.RouteTables,
+		}
+	}
+	if s.config.NAT == nil {
+		return outputs, nil
+	}
+	if s.config.Discovery != nil {
+		args := s.discoveryArgs()
+		args.Provider = s.provider
+		var err error
+		if s.found, err = discovery.Find(s.ctx, args); err != nil {
+			return nil, under("aws.discovery", err)
+		}
+		if err := s.overrides(); err != nil {
+			return nil, err
+		}
+	}
+	args, err := s.natArgs()
+	if err != nil {
+		return nil, underNAT(err)
+	}
+	args.Provider = s.provider
+	made, err := nat.New(s.ctx, awsNATName, args)
+	if err != nil {
+		return nil, underNAT(err)
+	}
+	s.export(outputs, made)
+	price, err := s.price(args)
+	if err != nil {
+		return nil, err
+	}
+	if price != nil {
+		outputs["cost"] = price
+	}
+	return outputs, nil
+}
+
+// export keys by zone what was made; for all of it together there are the outputs of the component.
+func (s *awsSetup) export(outputs pulumi.Map, n *nat.NAT) {
+	outputs["name"], outputs["egressAddresses"] = n.Name, n.EgressAddresses
+	outputs["instanceAddresses"], outputs["standbyAddresses"] = n.InstanceAddresses, n.StandbyAddresses
+	outputs["allocationIds"], outputs["privateAddresses"] = n.AllocationIDs, n.PrivateAddresses
+	outputs["standbyGatewayIds"] = n.StandbyGatewayIDs
+	outputs["groupNames"], outputs["groupArns"] = n.GroupNames, n.GroupARNs
+	outputs["launchTemplateIds"], outputs["securityGroupIds"] = n.LaunchTemplateIDs, n.SecurityGroupIDs
+	outputs["instanceRoleArns"] = n.InstanceRoleARNs
+	outputs["proberRoleArns"], outputs["controllerRoleArns"] = n.ProberRoleARNs, n.ControllerRoleARNs
+	outputs["proberArns"], outputs["controllerArns"] = n.ProberARNs, n.ControllerARNs
+	outputs["logGroups"], outputs["stateParameters"] = n.LogGroups, n.StateParameters
+	outputs["proberSecurityGroupId"] = n.ProberSecurityGroupID
+	outputs["alertTopicArn"], outputs["lifecycleTopicArn"] = n.AlertTopicARN, n.LifecycleTopicARN
+	outputs["deadLettersUrl"], outputs["endpoints"], outputs["bucket"] = n.DeadLettersURL, n.Endpoints, n.Bucket
+}
