@@ -23,8 +23,8 @@ type Args struct {
 	Zones   map[string]ZoneArgs
 	// AlertTopicARN of the topic for people.
 	AlertTopicARN string
-	// SSM and CloudWatchAgent give the instances what these need.
-	SSM, CloudWatchAgent bool
+	// SSM gives the instances access by Session Manager.
+	SSM bool
 	// Policies are ARNs of further policies of the instances.
 	Policies []string
 	// Rotation makes the role that rotates in maintenance windows.
@@ -108,7 +108,7 @@ func (b *builder) zone(key string) error {
 	b.component.Zones[key] = r
 	facts := Zone{
 		Account: b.args.Account, Component: b.args.Names, Names: n, Name: b.args.Names.Prefix, Zone: key,
-		AlertTopic: b.args.AlertTopicARN, SSM: b.args.SSM, Agent: b.args.CloudWatchAgent,
+		AlertTopic: b.args.AlertTopicARN, SSM: b.args.SSM,
 	}
 	for _, role := range []struct {
 		kind, physical, service string

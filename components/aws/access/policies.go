@@ -17,8 +17,8 @@ type Zone struct {
 	AllocationID, Object string
 	// AlertTopic is an ARN.
 	AlertTopic string
-	// SSM gives the instance access by Session Manager, Agent what the CloudWatch agent needs.
-	SSM, Agent bool
+	// SSM gives the instance access by Session Manager.
+	SSM bool
 }
 
 func (z Zone) tables() []string {
@@ -43,19 +43,11 @@ func (z Zone) own(s Statement) Statement {
 // has no key by which an instance could be held to its own interface.
 func (z Zone) Instance() Document {
 	interfaces := z.ARN("ec2", "network-interface/*")
-	describe := []string{
-		"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
-		"ec2:DescribeAddresses", "ec2:DescribeInstances", "ec2:DescribeNatGateways", "ec2:DescribeNetworkInterfaceAttribute",
-		"ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
-	}
-	if z.Agent {
-		describe = append(describe, "ec2:DescribeTags", "ec2:DescribeVolumes")
-	}
 	statements := []Statement{
-		allow("Describe", describe, "*"),
+		allow("Describe", []string{"ec2:DescribeAddresses", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables"}, "*"),
 		allow("Routes", []string{"ec2:CreateRoute", "ec2:ReplaceRoute"}, z.tables()...),
 		z.own(allow("Interface", []string{
-			"ec2:AssignPrivateIpAddresses", "ec2:AssociateAddress", "ec2:ModifyNetworkInterfaceAttribute", "ec2:UnassignPrivateIpAddresses",
+			"ec2:AssignPrivateIpAddresses", "ec2:AssociateAddress", "ec2:ModifyNetworkInterfaceAttribute",
 		}, interfaces)),
 		allow("Address", []string{"ec2:AssociateAddress"}, z.ARN("ec2", "elastic-ip/"+z.AllocationID)),
 		allow("Hooks", []string{"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}, z.group(z.Names.Group())),
@@ -94,10 +86,7 @@ func (z Zone) Prober() Document {
 func (z Zone) Controller() Document {
 	return document(
 		z.logs(z.Names.Controller()),
-		allow("Describe", []string{
-			"autoscaling:DescribeAutoScalingGroups", "autoscaling:DescribeAutoScalingInstances",
-			"ec2:DescribeInstances", "ec2:DescribeNatGateways", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables",
-		}, "*"),
+		allow("Describe", []string{"autoscaling:DescribeAutoScalingGroups", "ec2:DescribeNatGateways", "ec2:DescribeRouteTables"}, "*"),
 		allow("Routes", []string{"ec2:CreateRoute", "ec2:ReplaceRoute"}, z.tables()...),
 		allow("Group", []string{"autoscaling:CompleteLifecycleAction", "autoscaling:SetInstanceHealth"}, z.group(z.Names.Group())),
 		allow("State", []string{"ssm:GetParameter", "ssm:PutParameter"}, z.ARN("ssm", "parameter"+z.Names.StateParameter())),

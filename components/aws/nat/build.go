@@ -172,8 +172,7 @@ func (b *builder) access() (err error) {
 		}
 	}
 	b.roles, err = access.New(b.ctx, b.name, &access.Args{
-		Account: b.found.account, Names: b.names, Zones: zones, AlertTopicARN: b.alertTopic(), SSM: !b.args.Instance.NoSSM,
-		CloudWatchAgent: b.args.Instance.CloudWatchAgent, Policies: b.args.Instance.Policies, Rotation: b.args.Rotation.Window != nil,
+		Account: b.found.account, Names: b.names, Zones: zones, AlertTopicARN: b.alertTopic(), SSM: !b.args.Instance.NoSSM, Policies: b.args.Instance.Policies, Rotation: b.args.Rotation.Window != nil,
 		Tags: b.args.Tags, Provider: b.args.Provider,
 	}, pulumi.Parent(b.component))
 	return err

@@ -103,12 +103,20 @@ func physicalName(ctx *pulumi.Context, name string, args *Args) string {
 const defaultQuota = 5
 
 func (b *builder) quota() error {
-	n := b.args.ownAddresses()
-	if n <= defaultQuota {
+	warning := quotaWarning(b.args.ownAddresses())
+	if warning == "" {
 		return nil
 	}
-	return b.ctx.Log.Warn(fmt.Sprintf("%d Elastic IPs are made, and the default quota of an account and region is %d: "+
-		"ask for at least %d, beside what else uses Elastic IPs there (Service Quotas, ec2, L-0263D0A3)", n, defaultQuota, n), &pulumi.LogArgs{Resource: b.component})
+	return b.ctx.Log.Warn(warning, &pulumi.LogArgs{Resource: b.component})
+}
+
+// quotaWarning says what to ask AWS for, where that many Elastic IPs need it.
+func quotaWarning(own int) string {
+	if own <= defaultQuota {
+		return ""
+	}
+	return fmt.Sprintf("%d Elastic IPs are made, and the default quota of an account and region is %d: "+
+		"ask for at least %d, beside what else uses Elastic IPs there (Service Quotas, ec2, L-0263D0A3)", own, defaultQuota, own)
 }
 
 // goArch is the Go name of an architecture.

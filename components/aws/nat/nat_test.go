@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -211,7 +212,7 @@ func TestRemovingTheFirstZoneTouchesOnlyIt(t *testing.T) {
 		"gateways": func(*nat.Args) {},
 		"none":     func(a *nat.Args) { a.Standby = nat.None },
 		"window": func(a *nat.Args) {
-			a.Rotation.Window = &nat.Window{Days: []time.Weekday{time.Sunday}, Start: "02:00", Duration: 2 * time.Hour}
+			a.Rotation.Window = window()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -576,7 +577,7 @@ func TestSixZonesInEveryPartition(t *testing.T) {
 		t.Run(w.partition, func(t *testing.T) {
 			args := newArgs("")
 			args.Zones = zones(w.region, "abcdef")
-			args.Rotation.Window = &nat.Window{Days: []time.Weekday{time.Sunday}, Start: "02:00", Duration: 2 * time.Hour}
+			args.Rotation.Window = window()
 			args.Failover.Targets = []string{"http://one.example/", "http://two.example/", "http://192.0.2.3/"}
 			args.Failover.Identity = []string{"http://identity.example/"}
 			made, err := recorder.Run(program(args, nil), options(w))
@@ -632,10 +633,14 @@ func TestTwoComponentsShareAnAccountAndRegion(t *testing.T) {
 	}
 }
 
-func TestMoreElasticIPsThanTheQuotaAreAWarningOnly(t *testing.T) {
-	// The recorder has no log: that a warning does not fail is what can be seen here.
+func TestMoreElasticIPsThanTheQuotaAreAWarningThatNamesTheNumber(t *testing.T) {
 	if made := run(t, newArgs("abc")); len(made.Named(eipType)) != 6 {
 		t.Errorf("%d Elastic IPs", len(made.Named(eipType)))
+	}
+	for own, want := range map[int]string{5: "", 6: "ask for at least 6", 12: "ask for at least 12"} {
+		if got := nat.QuotaWarning(own); !strings.Contains(got, want) || want == "" && got != "" {
+			t.Errorf("%d Elastic IPs: %q, want %q", own, got, want)
+		}
 	}
 }
 
@@ -666,5 +671,25 @@ func TestIngressThatIsGivenLetsTheProberIn(t *testing.T) {
 	want := map[string]any{"10.9.0.0/16": "10.9.0.0/16", "2001:db8::/56": "2001:db8::/56", "group-app": "sg-app", "prober": "egress-prober-group.id"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func window() *nat.Window {
+	return &nat.Window{Days: []time.Weekday{time.Sunday}, Start: "02:00", Duration: 2 * time.Hour}
+}
+
+func TestTheUserDataIsAShellScript(t *testing.T) {
+	bash, err := exec.LookPath("bash")
+	if err != nil {
+		t.Skip("no bash is installed to check the script with")
+	}
+	for _, market := range []nat.Market{nat.OnDemand, nat.Spot} {
+		args := newArgs("a")
+		args.Instance = nat.Instance{Before: "echo 'before'", After: "if true; then echo; fi", CloudWatchAgent: true, Market: market}
+		check := exec.Command(bash, "-n")
+		check.Stdin = strings.NewReader(script(t, run(t, args), "eu-west-1a"))
+		if out, err := check.CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
 	}
 }

@@ -1,0 +1,4 @@
+package nat
+
+// QuotaWarning for tests: the log of a mocked program cannot be read.
+var QuotaWarning = quotaWarning
