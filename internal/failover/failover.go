@@ -40,7 +40,7 @@ type (
 // [natzone.ControllerVariable] is set. Logs and metrics go to out as JSON lines.
 func New(ctx context.Context, getenv func(string) string, out io.Writer) (lambda.Handler, error) {
 	log := slog.New(slog.NewJSONHandler(out, nil))
-	client := probe.New(probe.NewNames(probe.System))
+	client := probe.New(probe.NewNames(probe.System), nil)
 	asProber, asController := getenv(natzone.ProberVariable), getenv(natzone.ControllerVariable)
 	switch {
 	case asProber != "" && asController == "":

@@ -8,6 +8,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -30,17 +31,23 @@ const Body = 16 << 10
 
 // Client makes attempts. Its zero value is not usable; see [New].
 type Client struct {
-	dial     func(ctx context.Context, network, address string) (net.Conn, error)
+	dial     Dial
 	names    *Names
 	sessions tls.ClientSessionCache
-	targets  sync.Map // natzone.Target -> *target
+	roots    *x509.CertPool // nil for those of the host
+	targets  sync.Map       // natzone.Target -> *target
 }
 
-// New makes a client that finds names by names.
-func New(names *Names) *Client {
-	d := &net.Dialer{KeepAlive: -1}
+// Dial opens a connection, as net.Dialer's DialContext does.
+type Dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+// New makes a client that finds names by names and opens connections by dial; nil for the network of the host.
+func New(names *Names, dial Dial) *Client {
+	if dial == nil {
+		dial = (&net.Dialer{KeepAlive: -1}).DialContext
+	}
 	return &Client{
-		dial:  d.DialContext,
+		dial:  dial,
 		names: names,
 		// A resumed session is still a new connection, at a fraction of the handshake's price: the prober has 1/14 of a CPU.
 		sessions: tls.NewLRUClientSessionCache(16),
@@ -131,12 +138,13 @@ func (c *Client) Get(ctx context.Context, t natzone.Target) (status int, body []
 		}
 	}
 	defer context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })()
+	stream := conn
 	if p.secure {
-		if conn, err = c.secure(ctx, conn, p.host); err != nil {
+		if stream, err = c.secure(ctx, conn, p.host); err != nil {
 			return 0, nil, err
 		}
 	}
-	return exchange(conn, p.request)
+	return exchange(stream, p.request)
 }
 
 func (c *Client) parsed(t natzone.Target) (*target, error) {
@@ -153,6 +161,7 @@ func (c *Client) parsed(t natzone.Target) (*target, error) {
 func (c *Client) secure(ctx context.Context, conn net.Conn, host string) (net.Conn, error) {
 	secured := tls.Client(conn, &tls.Config{
 		ServerName:         host,
+		RootCAs:            c.roots,
 		MinVersion:         tls.VersionTLS12,
 		ClientSessionCache: c.sessions,
 		// Without the post-quantum exchange, whose key makes the first message larger than a packet.
@@ -160,10 +169,11 @@ func (c *Client) secure(ctx context.Context, conn net.Conn, host string) (net.Co
 	})
 	err := secured.HandshakeContext(ctx)
 	var network net.Error
+	var system syscall.Errno
 	switch {
 	case err == nil:
 		return secured, nil
-	case errors.As(err, &network) && network.Timeout(), ctx.Err() != nil, closed(err):
+	case errors.As(err, &network) && network.Timeout(), errors.As(err, &system), ctx.Err() != nil, closed(err):
 		return nil, err
 	default:
 		return nil, &TLSError{Host: host, Err: err}
@@ -175,8 +185,12 @@ func exchange(conn net.Conn, request []byte) (int, []byte, error) {
 	if _, err := conn.Write(request); err != nil {
 		return 0, nil, err
 	}
-	answer, err := http.ReadResponse(bufio.NewReaderSize(conn, 1024), nil)
+	in := &source{Reader: conn}
+	answer, err := http.ReadResponse(bufio.NewReaderSize(in, 1024), nil)
 	if err != nil {
+		if in.err != nil { // a line that was cut is malformed, too
+			err = in.err
+		}
 		return 0, nil, err
 	}
 	defer func() { _ = answer.Body.Close() }()
@@ -185,6 +199,20 @@ func exchange(conn net.Conn, request []byte) (int, []byte, error) {
 		return 0, nil, err
 	}
 	return answer.StatusCode, body, nil
+}
+
+// source remembers why reading ended.
+type source struct {
+	io.Reader
+	err error
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	n, err := s.Reader.Read(p)
+	if err != nil {
+		s.err = err
+	}
+	return n, err
 }
 
 // TLSError is a handshake that failed although packets went both ways: a certificate that is not trusted, has expired or
