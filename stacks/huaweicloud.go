@@ -185,13 +185,13 @@ func readClaims(output any) network.Claims {
 	return claims
 }
 
-// record makes claims an output. Addresses that the cloud chooses are known by then: those of the keys in section.
-func record(claims network.Claims, section string, addresses pulumi.StringMapOutput) pulumi.Map {
+// record makes claims an output. Addresses that the cloud chooses are known by then, by section and key.
+func record(claims network.Claims, addresses map[string]pulumi.StringMapOutput) pulumi.Map {
 	output := pulumi.Map{}
 	for field, c := range claims {
 		var value pulumi.StringInput = pulumi.String(c.Value)
-		if key, ok := strings.CutPrefix(network.Holder(field), section+"."); ok && c.Value == "" {
-			value = addresses.MapIndex(pulumi.String(key))
+		if section, key, ok := strings.Cut(network.Holder(field), "."); ok && c.Value == "" {
+			value = addresses[section].MapIndex(pulumi.String(key))
 		}
 		output[field] = pulumi.StringMap{"value": value, "of": pulumi.String(c.Of), "sharers": pulumi.String(c.Sharers)}
 	}
@@ -313,7 +313,9 @@ func (s *huaweicloudSetup) run() (pulumi.Map, error) {
 		outputs["service"] = pulumi.Map{
 			"vpcId": s.service.VPCID, "subnetId": s.service.SubnetID, "addresses": s.service.Addresses, "portIds": s.service.PortIDs,
 		}
-		held["service"] = record(args.Claims(), "loadBalancers", s.service.Addresses)
+		held["service"] = record(args.Claims(), map[string]pulumi.StringMapOutput{
+			"loadBalancers": s.service.Addresses, "instances": s.service.InstanceAddresses,
+		})
 	}
 	if s.config.PrivateNAT == nil {
 		return outputs, nil
@@ -326,7 +328,7 @@ func (s *huaweicloudSetup) run() (pulumi.Map, error) {
 	}
 	outputs["gatewayId"], outputs["transitAddresses"] = nat.GatewayID, nat.Addresses
 	outputs["urls"], outputs["checks"], outputs["subnets"] = nat.URLs, nat.Checks, nat.Subnets
-	held["privateNat"] = record(args.Claims(), "transitIps", nat.Addresses)
+	held["privateNat"] = record(args.Claims(), map[string]pulumi.StringMapOutput{"transitIps": nat.Addresses})
 	return outputs, nil
 }
 

@@ -128,6 +128,9 @@ func (a *Args) Claims() network.Claims {
 			claims["loadBalancers."+k+".listeners."+key+".port"] = network.Claim{Value: value, Of: "load balancer " + k}
 		}
 	}
+	for k := range a.Instances {
+		claims["instances."+k+".address"] = network.Claim{Of: "the subnet"}
+	}
 	for k, g := range a.Groups {
 		for key, m := range g.Members {
 			field := "instance"

@@ -155,7 +155,7 @@ func (b *builder) allInstances() error {
 		if i.Page != "" && len(ports) > 0 {
 			args.UserData = pulumi.String(userData(i.Page, ports))
 		}
-		made, err := huaweicloud.NewComputeInstance(b.ctx, name, args, b.childOpts()...)
+		made, err := huaweicloud.NewComputeInstance(b.ctx, name, args, b.childOpts(pulumi.DependsOn(b.fixed))...)
 		if err != nil {
 			return err
 		}
@@ -224,34 +224,59 @@ func (b *builder) member(groupKey, key string, m Member, made *group) error {
 	return err
 }
 
+// allLoadBalancers makes those with a fixed address first: an automatic one could be just that.
 func (b *builder) allLoadBalancers() error {
+	keys := slices.Sorted(maps.Keys(b.args.LoadBalancers))
+	for _, fixed := range []bool{true, false} {
+		for _, k := range keys {
+			if lb := b.args.LoadBalancers[k]; fixed == (lb.Address != "") {
+				if err := b.loadBalancer(k, lb); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (b *builder) loadBalancer(key string, lb LoadBalancer) error {
+	name := b.childName("elb-" + key)
+	args := &huaweicloud.ElbLoadbalancerArgs{
+		Name:              pulumi.String(or(lb.Name, name)),
+		AvailabilityZones: pulumi.ToStringArray(slices.Sorted(slices.Values(lb.Zones))),
+		VpcId:             b.net.VPCID,
+		Ipv4SubnetId:      b.net.IPv4SubnetID,
+		// Where it reaches its members from: what their security group lets in.
+		BackendSubnets: pulumi.StringArray{b.net.SubnetID},
+		Tags:           network.Tags(b.args.Tags),
+	}
+	// The API would move it to another subnet, but not out of one that is deleted before its successor is made.
+	opts := b.childOpts(pulumi.ReplaceOnChanges([]string{"ipv4SubnetId"}))
+	if lb.Address != "" {
+		args.Ipv4Address = pulumi.String(lb.Address)
+	} else {
+		opts = append(opts, pulumi.DependsOn(b.fixed))
+	}
+	if lb.L4FlavorID != "" {
+		args.L4FlavorId = pulumi.String(lb.L4FlavorID)
+	}
+	if lb.L7FlavorID != "" {
+		args.L7FlavorId = pulumi.String(lb.L7FlavorID)
+	}
+	made, err := huaweicloud.NewElbLoadbalancer(b.ctx, name, args, opts...)
+	if err != nil {
+		return err
+	}
+	if lb.Address != "" {
+		b.fixed = append(b.fixed, made)
+	}
+	b.component.balancers[key] = &balancer{ElbLoadbalancer: made}
+	return nil
+}
+
+func (b *builder) allListeners() error {
 	for _, k := range slices.Sorted(maps.Keys(b.args.LoadBalancers)) {
-		lb, name := b.args.LoadBalancers[k], b.childName("elb-"+k)
-		args := &huaweicloud.ElbLoadbalancerArgs{
-			Name:              pulumi.String(or(lb.Name, name)),
-			AvailabilityZones: pulumi.ToStringArray(slices.Sorted(slices.Values(lb.Zones))),
-			VpcId:             b.net.VPCID,
-			Ipv4SubnetId:      b.net.IPv4SubnetID,
-			// Where it reaches its members from: what their security group lets in.
-			BackendSubnets: pulumi.StringArray{b.net.SubnetID},
-			Tags:           network.Tags(b.args.Tags),
-		}
-		if lb.Address != "" {
-			args.Ipv4Address = pulumi.String(lb.Address)
-		}
-		if lb.L4FlavorID != "" {
-			args.L4FlavorId = pulumi.String(lb.L4FlavorID)
-		}
-		if lb.L7FlavorID != "" {
-			args.L7FlavorId = pulumi.String(lb.L7FlavorID)
-		}
-		// The API would move it to another subnet, but not out of one that is deleted before its successor is made.
-		made, err := huaweicloud.NewElbLoadbalancer(b.ctx, name, args, b.childOpts(pulumi.ReplaceOnChanges([]string{"ipv4SubnetId"}))...)
-		if err != nil {
-			return err
-		}
-		b.component.balancers[k] = &balancer{ElbLoadbalancer: made}
-		if err := b.listeners(k, lb); err != nil {
+		if err := b.listeners(k, b.args.LoadBalancers[k]); err != nil {
 			return err
 		}
 	}

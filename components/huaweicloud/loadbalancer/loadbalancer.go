@@ -24,6 +24,8 @@ type LoadBalancers struct {
 	Addresses pulumi.StringMapOutput `pulumi:"addresses"`
 	// PortIDs are the ids of the load balancers' IPv4 ports, by key: what a DNAT rule leads to.
 	PortIDs pulumi.StringMapOutput `pulumi:"portIds"`
+	// InstanceAddresses are the private addresses of the instances, by key.
+	InstanceAddresses pulumi.StringMapOutput `pulumi:"instanceAddresses"`
 	// InstancePortIDs are the ids of the instances' ports, by key.
 	InstancePortIDs pulumi.StringMapOutput `pulumi:"instancePortIds"`
 
@@ -70,21 +72,24 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 		return nil, err
 	}
 	b := &builder{ctx: ctx, name: name, args: args, component: s, groups: map[string]*group{}}
-	for _, step := range []func() error{b.network, b.securityGroup, b.allInstances, b.allGroups, b.allLoadBalancers} {
+	for _, step := range []func() error{b.network, b.securityGroup, b.allLoadBalancers, b.allInstances, b.allGroups, b.allListeners} {
 		if err := step(); err != nil {
 			return nil, err
 		}
 	}
-	addresses, ports, instances := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
+	addresses, ports := pulumi.StringMap{}, pulumi.StringMap{}
 	for k, lb := range s.balancers {
 		addresses[k], ports[k] = lb.Ipv4Address, lb.Ipv4PortId
 	}
+	instances, instancePorts := pulumi.StringMap{}, pulumi.StringMap{}
 	for k, i := range s.instances {
-		instances[k] = portOf(i)
+		instances[k], instancePorts[k] = i.AccessIpV4, portOf(i)
 	}
-	s.Addresses, s.PortIDs, s.InstancePortIDs = addresses.ToStringMapOutput(), ports.ToStringMapOutput(), instances.ToStringMapOutput()
+	s.Addresses, s.PortIDs = addresses.ToStringMapOutput(), ports.ToStringMapOutput()
+	s.InstanceAddresses, s.InstancePortIDs = instances.ToStringMapOutput(), instancePorts.ToStringMapOutput()
 	return s, ctx.RegisterResourceOutputs(s, pulumi.Map{
-		"vpcId": s.VPCID, "subnetId": s.SubnetID, "addresses": s.Addresses, "portIds": s.PortIDs, "instancePortIds": s.InstancePortIDs,
+		"vpcId": s.VPCID, "subnetId": s.SubnetID, "addresses": s.Addresses, "portIds": s.PortIDs,
+		"instanceAddresses": s.InstanceAddresses, "instancePortIds": s.InstancePortIDs,
 	})
 }
 
@@ -101,6 +106,7 @@ type builder struct {
 	net    *network.Made
 	secure *securityGroup // of all instances; nil without any
 	groups map[string]*group
+	fixed  []pulumi.Resource // load balancers whose address is fixed
 }
 
 type group struct {

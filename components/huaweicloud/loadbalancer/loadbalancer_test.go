@@ -305,3 +305,16 @@ func TestKeysWithHyphensDoNotMakeTwoNamesOne(t *testing.T) {
 	args.LoadBalancers["one"].Listeners["http-x"] = loadbalancer.Listener{Port: 2, Group: "web"}
 	run(t, args, recorder.Options{}).Check(t)
 }
+
+// An automatic address could be the one that another is to have.
+func TestWhatHasAFixedAddressComesFirst(t *testing.T) {
+	made := run(t, newArgs(), recorder.Options{})
+	balancers := made.Named(prefix + "elbLoadbalancer:ElbLoadbalancer")
+	instances := made.Named(prefix + "computeInstance:ComputeInstance")
+	fixed := balancers["svc-elb-two"].URN
+	for name, o := range map[string]recorder.Object{"the load balancer": balancers["svc-elb-one"], "an instance": instances["svc-instance-a"]} {
+		if !slices.Contains(o.Dependencies, fixed) {
+			t.Errorf("%s does not wait for the load balancer with a fixed address", name)
+		}
+	}
+}

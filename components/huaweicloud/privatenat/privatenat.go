@@ -102,18 +102,26 @@ func (b *builder) privateGateway() (err error) {
 	return err
 }
 
+// transitIPs makes those with a fixed address first: an automatic one could be just that.
 func (b *builder) transitIPs() error {
-	for _, k := range sorted(b.args.TransitIPs) {
-		t := b.args.TransitIPs[k]
-		args := &huaweicloud.NatPrivateTransitIpArgs{SubnetId: b.networks[t.Network].SubnetID, Tags: network.Tags(b.args.Tags)}
-		if t.Address != "" {
-			args.IpAddress = pulumi.String(t.Address)
+	var made []pulumi.Resource
+	for _, fixed := range []bool{true, false} {
+		opts := b.consumerOpts(pulumi.DependsOn(made))
+		for _, k := range sorted(b.args.TransitIPs) {
+			t := b.args.TransitIPs[k]
+			if fixed != (t.Address != "") {
+				continue
+			}
+			args := &huaweicloud.NatPrivateTransitIpArgs{SubnetId: b.networks[t.Network].SubnetID, Tags: network.Tags(b.args.Tags)}
+			if fixed {
+				args.IpAddress = pulumi.String(t.Address)
+			}
+			transit, err := huaweicloud.NewNatPrivateTransitIp(b.ctx, b.childName("transit-"+k), args, opts...)
+			if err != nil {
+				return err
+			}
+			b.transits[k], made = transit, append(made, transit)
 		}
-		transit, err := huaweicloud.NewNatPrivateTransitIp(b.ctx, b.childName("transit-"+k), args, b.consumerOpts()...)
-		if err != nil {
-			return err
-		}
-		b.transits[k] = transit
 	}
 	return nil
 }

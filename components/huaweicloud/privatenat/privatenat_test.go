@@ -281,3 +281,13 @@ func TestAGatewayWithoutVPCOrSubnetIsRefused(t *testing.T) {
 		}
 	}
 }
+
+// An automatic address could be the one that another is to have.
+func TestTransitIPsWithAFixedAddressComeFirst(t *testing.T) {
+	transits := run(t, newArgs(), recorder.Options{}).Named(prefix + "natPrivateTransitIp:NatPrivateTransitIp")
+	for name, o := range transits {
+		if got, want := slices.Contains(o.Dependencies, transits["nat-transit-fixed"].URN), name != "nat-transit-fixed"; got != want {
+			t.Errorf("%s waits for the fixed one: %v, want %v", name, got, want)
+		}
+	}
+}
