@@ -144,12 +144,12 @@ func (w *watch) run(ctx context.Context) detect.Verdict {
 
 // due says whether a round begins now.
 func (w *watch) due(now time.Time) bool {
-	return now.Before(w.slot.End) || now.Before(w.last) && !w.detector.Clean(now)
+	return now.Before(w.last) && (now.Before(w.slot.End) || !w.detector.Clean(now))
 }
 
 // over says that the slot is handed over: nothing is under way and nothing hints at a failure.
 func (w *watch) over(now time.Time) bool {
-	return !now.Before(w.slot.End) && w.pending == 0 && !w.due(now)
+	return w.pending == 0 && !w.due(now)
 }
 
 // given says whether a verdict ends the run.

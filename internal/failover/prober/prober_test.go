@@ -1,0 +1,317 @@
+package prober
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"polynat/internal/failover/detect"
+	"polynat/internal/failover/probe"
+	"polynat/internal/natzone"
+)
+
+// world is what the prober can reach.
+type world struct {
+	begin  time.Time
+	broken func(after time.Duration) bool // the path to the Internet
+	egress func(after time.Duration) string
+	agent  func(after time.Duration) *natzone.Health
+	dials  atomic.Int32
+	mu     sync.Mutex
+	starts []time.Duration // of attempts at the first target
+}
+
+var zone = natzone.Prober{
+	Version: natzone.Version, Name: "egress", Zone: "a",
+	Targets:  []natzone.Target{"http://192.0.2.1/", "http://192.0.2.2/", "http://192.0.2.3/"},
+	Identity: []string{"http://192.0.2.8/", "http://192.0.2.9/"}, Egress: []netip.Addr{netip.MustParseAddr("203.0.113.7")},
+	Detection: natzone.DefaultDetection(), Health: "http://10.0.0.250:9465/health", MetricNamespace: natzone.MetricNamespace,
+}
+
+func newWorld() *world {
+	return &world{
+		begin:  time.Now(),
+		broken: func(time.Duration) bool { return false },
+		egress: func(time.Duration) string { return "203.0.113.7" },
+		agent: func(time.Duration) *natzone.Health {
+			return &natzone.Health{Instance: "i-1", Ready: true, Holds: true}
+		},
+	}
+}
+
+func (w *world) dial(ctx context.Context, _, address string) (net.Conn, error) {
+	w.dials.Add(1)
+	after := time.Since(w.begin)
+	host, _, _ := net.SplitHostPort(address)
+	if host == "192.0.2.1" {
+		w.mu.Lock()
+		w.starts = append(w.starts, after)
+		w.mu.Unlock()
+	}
+	body := "ok"
+	switch {
+	case host == "10.0.0.250":
+		h := w.agent(after)
+		if h == nil {
+			return nil, syscall.ECONNREFUSED
+		}
+		data, _ := json.Marshal(h)
+		body = string(data)
+	case w.broken(after):
+		<-ctx.Done()
+		return nil, ctx.Err()
+	case host == "192.0.2.8" || host == "192.0.2.9":
+		body = w.egress(after)
+	}
+	near, far := net.Pipe()
+	go func() {
+		defer far.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(far)); err == nil {
+			fmt.Fprintf(far, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		}
+	}()
+	return near, nil
+}
+
+func (w *world) prober(t *testing.T, c natzone.Prober, out io.Writer) *Prober {
+	t.Helper()
+	p, err := New(c, probe.New(probe.NewNames(nil), w.dial), out, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// in runs a test in a bubble whose clock stands at midnight, so that a minute begins with the test.
+func in(t *testing.T, f func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { f(t, newWorld()) })
+}
+
+// run is one invocation that begins now, by the schedule's tick of this minute.
+func run(t *testing.T, p *Prober, tick natzone.Tick) (natzone.Report, time.Duration) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
+	defer cancel()
+	begin := time.Now()
+	r := p.Run(ctx, tick)
+	return r, time.Since(begin)
+}
+
+func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // simulated time
+
+func TestAQuietMinuteIsReportedAtTheEndOfItsSlot(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		var out bytes.Buffer
+		pass(400 * time.Millisecond)
+		r, took := run(t, w.prober(t, zone, &out), natzone.Tick{Time: w.begin})
+		if r.Cause != natzone.None || r.Rounds != 240 || r.Attempts != 720 || r.FailedAttempts != 0 || r.Zone != "a" {
+			t.Errorf("%+v", r)
+		}
+		if took < 62*time.Second || took > 63*time.Second {
+			t.Errorf("took %v", took)
+		}
+		if first, last := w.starts[0], w.starts[len(w.starts)-1]; first != detect.Grace || last != detect.Grace+59750*time.Millisecond {
+			t.Errorf("rounds from %v to %v", first, last)
+		}
+		if r.Agent == nil || !r.Agent.Ready || r.Egress.String() != "203.0.113.7" {
+			t.Errorf("agent %v, egress %v", r.Agent, r.Egress)
+		}
+		if want := w.begin.Add(63 * time.Second); !r.Tick.Until.Equal(want) || !r.Tick.Time.Equal(w.begin) {
+			t.Errorf("tick %+v, want until %v", r.Tick, want)
+		}
+		var line map[string]any
+		if err := json.Unmarshal(out.Bytes(), &line); err != nil || line[natzone.MetricProbes] != 720.0 || line[natzone.MetricFailedProbes] != 0.0 ||
+			line[natzone.MetricEgressMismatch] != 0.0 || line[natzone.MetricProbeLatency] == nil {
+			t.Errorf("metrics: %v %s", err, out.Bytes())
+		}
+		if aside := int(w.dials.Load()) - 720; aside > 20 {
+			t.Errorf("%d connections for the egress address and the agent", aside)
+		}
+	})
+}
+
+func TestAVerdictIsReportedAtOnce(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.broken = func(after time.Duration) bool { return after >= 20*time.Second }
+		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+		if r.Cause != natzone.Streak || len(r.Failing) != 3 || r.Classes[natzone.Timeout] < 9 {
+			t.Errorf("%+v", r)
+		}
+		if late := took - 20*time.Second; late < time.Second || late > 1250*time.Millisecond {
+			t.Errorf("%v after the fault", late)
+		}
+	})
+}
+
+func TestAnAgentThatDoesNotAnswerIsNotReported(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		was := w.agent
+		w.agent = func(after time.Duration) *natzone.Health {
+			if after > 30*time.Second {
+				return nil
+			}
+			return was(after)
+		}
+		if r, _ := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin}); r.Agent != nil || r.Cause != natzone.None {
+			t.Errorf("%+v", r)
+		}
+	})
+}
+
+func TestAWrongEgressAddressIsReportedSecondsAfterItIsSeen(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.egress = func(after time.Duration) string {
+			if after > 20*time.Second {
+				return "198.51.100.9"
+			}
+			return "203.0.113.7"
+		}
+		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+		if r.Cause != natzone.Egress || r.Egress.String() != "198.51.100.9" || took > 32*time.Second {
+			t.Errorf("%+v after %v", r, took)
+		}
+	})
+}
+
+func TestAProberThatIsStartedAfterAVerdictIsQuietFirst(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.broken = func(time.Duration) bool { return true }
+		tick := natzone.Tick{Time: w.begin, Until: w.begin.Add(40 * time.Second), Quiet: natzone.Duration(5 * time.Second)}
+		r, took := run(t, w.prober(t, zone, io.Discard), tick)
+		if r.Cause != natzone.Streak || took < 5*time.Second || took > 5500*time.Millisecond {
+			t.Errorf("%q after %v", r.Cause, took)
+		}
+		tick.Quiet = 0
+		if r, took = run(t, w.prober(t, zone, io.Discard), tick); r.Cause != natzone.Streak || took != time.Second {
+			t.Errorf("%q after %v", r.Cause, took)
+		}
+	})
+}
+
+// The probers of ten minutes, each started with some delay. The fault begins at every phase of a hand-over.
+func TestAFaultAtTheHandOverOfTwoProbersIsFoundInTime(t *testing.T) {
+	for phase := time.Duration(0); phase < 2500*time.Millisecond; phase += 50 * time.Millisecond {
+		in(t, func(t *testing.T, w *world) {
+			fault := 62*time.Second + phase
+			w.broken = func(after time.Duration) bool { return after >= fault }
+			p := w.prober(t, zone, io.Discard)
+			verdicts := make(chan time.Duration, 3)
+			for m := range 3 {
+				go func() {
+					tick := natzone.Tick{Time: w.begin.Add(time.Duration(m) * time.Minute)}
+					pass(time.Until(tick.Time) + time.Duration(m)*700*time.Millisecond)
+					if r, _ := run(t, p, tick); r.Cause != natzone.None {
+						verdicts <- time.Since(w.begin)
+					} else {
+						verdicts <- time.Hour
+					}
+				}()
+			}
+			first := min(<-verdicts, <-verdicts, <-verdicts)
+			if late := first - fault; late > 1500*time.Millisecond {
+				t.Errorf("phase %v: %v after the fault", phase, late)
+			}
+		})
+	}
+}
+
+func TestRoundsGoOnWithoutAGapAndOneAtATimeFromProberToProber(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		p := w.prober(t, zone, io.Discard)
+		var wg sync.WaitGroup
+		for m := range 10 {
+			wg.Go(func() {
+				tick := natzone.Tick{Time: w.begin.Add(time.Duration(m) * time.Minute)}
+				pass(time.Until(tick.Time) + time.Duration(m%4)*900*time.Millisecond)
+				run(t, p, tick)
+			})
+		}
+		wg.Wait()
+		if len(w.starts) != 10*240 {
+			t.Errorf("%d rounds, want 2400", len(w.starts))
+		}
+		for i, at := range w.starts {
+			if want := detect.Grace + time.Duration(i)*250*time.Millisecond; at != want {
+				t.Fatalf("round %d at %v, want %v", i, at, want)
+			}
+		}
+	})
+}
+
+func TestAProberThatSeesLossStaysForItsVerdict(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		n := 0
+		w.broken = func(after time.Duration) bool { // from 8 s before the end, half of the attempts fail
+			n++
+			return after > 55*time.Second && n%2 == 0
+		}
+		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+		if r.Cause != natzone.Partial || took < 61*time.Second || took > 65*time.Second {
+			t.Errorf("%q after %v", r.Cause, took)
+		}
+	})
+	in(t, func(t *testing.T, w *world) {
+		n := 0
+		w.broken = func(time.Duration) bool { n++; return n%5 == 0 } // 20 %: never clean, never a verdict
+		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+		if r.Cause != natzone.None || took < 73*time.Second || took > 74*time.Second {
+			t.Errorf("%q after %v", r.Cause, took)
+		}
+	})
+}
+
+func TestTheEconomyPresetProbesForItsBurst(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		c := zone
+		c.Detection = natzone.EconomyDetection()
+		pass(300 * time.Millisecond)
+		r, took := run(t, w.prober(t, c, io.Discard), natzone.Tick{Time: w.begin})
+		if r.Rounds != 96 || took > 25*time.Second {
+			t.Errorf("%d rounds in %v", r.Rounds, took)
+		}
+	})
+}
+
+func TestTheFunctionsTimeoutEndsTheMinuteWithAReport(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		w.broken = func(after time.Duration) bool { return after > 19*time.Second }
+		r := w.prober(t, zone, io.Discard).Run(ctx, natzone.Tick{Time: w.begin})
+		if r.Rounds == 0 || ctx.Err() != nil {
+			t.Errorf("%+v, %v", r, ctx.Err())
+		}
+	})
+}
+
+func TestAConfigurationThatCannotWorkIsRefused(t *testing.T) {
+	for want, change := range map[string]func(*natzone.Prober){
+		"targets: none":     func(c *natzone.Prober) { c.Targets = nil },
+		`target: "a.exam`:   func(c *natzone.Prober) { c.Targets = []natzone.Target{"a.example"} },
+		"failed at least 2": func(c *natzone.Prober) { c.Detection.Failed = 1 },
+		"at most of":        func(c *natzone.Prober) { c.Detection.Of = 2 },
+		"must be positive":  func(c *natzone.Prober) { c.Detection.Interval = 0 },
+	} {
+		c := zone
+		change(&c)
+		_, err := New(c, nil, io.Discard, slog.Default())
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), natzone.ProberVariable) {
+			t.Errorf("%s: %v", want, err)
+		}
+	}
+}
