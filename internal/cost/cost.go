@@ -200,8 +200,8 @@ func FunctionsOf(d natzone.Detection) Functions {
 	if active >= time.Minute {
 		active += natzone.SlotLead
 	}
-	seconds := (active + controllerRun).Seconds() * minutes
-	return Functions{GBSeconds: seconds * natzone.FunctionMemory / 1024, Requests: 2 * minutes}
+	mbSeconds := active.Seconds()*natzone.FunctionMemory + controllerRun.Seconds()*natzone.ControllerMemory
+	return Functions{GBSeconds: mbSeconds * minutes / 1024, Requests: 2 * minutes}
 }
 
 // MonthlyUSD of the functions, on arm64.

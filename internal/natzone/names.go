@@ -96,8 +96,12 @@ func DefaultTuning() Tuning { return Tuning{EstablishedTimeout: Duration(350 * t
 // and begins at once.
 const SlotLead = 3 * time.Second
 
-// FunctionMemory of the prober and the controller, in MB: the least that Lambda offers.
-const FunctionMemory = 128
+// Memory of the functions, in MB. The prober, which runs all minute, gets the least that Lambda offers. The controller, which
+// runs for a moment, gets the share of a CPU that comes with more: it makes several TLS connections while a zone is down.
+const (
+	FunctionMemory   = 128
+	ControllerMemory = 512
+)
 
 // Metrics lists the metrics that a zone publishes.
 func Metrics() []string {

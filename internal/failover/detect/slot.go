@@ -6,11 +6,6 @@ import (
 	"polynat/internal/natzone"
 )
 
-// Grace is how far past the minute a slot begins. The schedule starts a function some seconds late; the one that is there
-// early waits, so that the hand-over is a matter of the clock only. Longer would be paid for: a prober that waits costs as
-// much as one that looks.
-const Grace = 3 * time.Second
-
 // Slot is the time in which one prober begins its rounds: from Begin to before End.
 type Slot struct {
 	Begin, End time.Time
@@ -24,7 +19,7 @@ func (s Slot) Over(now time.Time) bool { return !now.Before(s.End) }
 // SlotOf is the slot of a prober that was started by tick at now.
 //
 // The slots of the schedule lie end to end on the clock, so that there is neither a gap between two probers nor a moment
-// with two of them, whatever the delay of their start up to [Grace]. One that comes later takes the rest of its slot; one
+// with two of them, whatever the delay of their start up to [natzone.SlotLead]. One that comes later takes the rest of its slot; one
 // that comes after its slot, such as a retry of Lambda's, has none. Where probes are sent for a part of the minute only
 // (the economy preset), nothing is handed over, and nothing is waited for.
 func SlotOf(tick natzone.Tick, active time.Duration, now time.Time) Slot {
@@ -35,7 +30,7 @@ func SlotOf(tick natzone.Tick, active time.Duration, now time.Time) Slot {
 	if tick.Time.IsZero() {
 		minute = now.Truncate(time.Minute)
 	}
-	s := Slot{Begin: minute.Add(Grace), End: minute.Add(Grace + time.Minute)}
+	s := Slot{Begin: minute.Add(natzone.SlotLead), End: minute.Add(natzone.SlotLead + time.Minute)}
 	if now.After(s.Begin) {
 		s.Begin = now
 	}

@@ -16,7 +16,7 @@ func TestTheSlotsOfTheScheduleLieEndToEnd(t *testing.T) {
 		var last Slot
 		for m := range minutes {
 			tick := natzone.Tick{Time: begin.Add(time.Duration(m) * time.Minute)}
-			delay := time.Duration(rapid.Int64Range(0, int64(Grace)).Draw(t, "delay"))
+			delay := time.Duration(rapid.Int64Range(0, int64(natzone.SlotLead)).Draw(t, "delay"))
 			s := SlotOf(tick, time.Minute, tick.Time.Add(delay))
 			if m > 0 && !s.Begin.Equal(last.End) {
 				t.Fatalf("minute %d: slot %v follows %v", m, s, last)

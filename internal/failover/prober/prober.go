@@ -80,7 +80,7 @@ func (p *Prober) Run(ctx context.Context, tick natzone.Tick) natzone.Report {
 	p.publish(report, w.detector)
 	p.log.Info("report", "cause", report.Cause, "failing", report.Failing, "rounds", report.Rounds, "failedRounds", report.FailedRounds,
 		"attempts", report.Attempts, "failedAttempts", report.FailedAttempts, "classes", report.Classes, "egress", report.Egress,
-		"late", max(0, started.Sub(tick.Time.Add(detect.Grace))).Seconds())
+		"late", max(0, started.Sub(tick.Time.Add(natzone.SlotLead))).Seconds())
 	return report
 }
 

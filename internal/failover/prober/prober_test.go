@@ -19,7 +19,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"polynat/internal/failover/detect"
 	"polynat/internal/failover/probe"
 	"polynat/internal/natzone"
 )
@@ -125,7 +124,7 @@ func TestAQuietMinuteIsReportedAtTheEndOfItsSlot(t *testing.T) {
 		if took < 62*time.Second || took > 63*time.Second {
 			t.Errorf("took %v", took)
 		}
-		if first, last := w.starts[0], w.starts[len(w.starts)-1]; first != detect.Grace || last != detect.Grace+59750*time.Millisecond {
+		if first, last := w.starts[0], w.starts[len(w.starts)-1]; first != natzone.SlotLead || last != natzone.SlotLead+59750*time.Millisecond {
 			t.Errorf("rounds from %v to %v", first, last)
 		}
 		if r.Agent == nil || !r.Agent.Ready || r.Egress.String() != "203.0.113.7" {
@@ -246,7 +245,7 @@ func TestRoundsGoOnWithoutAGapAndOneAtATimeFromProberToProber(t *testing.T) {
 			t.Errorf("%d rounds, want 2400", len(w.starts))
 		}
 		for i, at := range w.starts {
-			if want := detect.Grace + time.Duration(i)*250*time.Millisecond; at != want {
+			if want := natzone.SlotLead + time.Duration(i)*250*time.Millisecond; at != want {
 				t.Fatalf("round %d at %v, want %v", i, at, want)
 			}
 		}
