@@ -19,7 +19,7 @@ type query struct {
 	flat bool
 }
 
-// operation carries a request out. Its result is marshalled by encoding/xml; nil for an empty one.
+// operation carries a request out. Its result is marshaled by encoding/xml; nil for an empty one.
 type operation func(*aws.Cloud, *parameters) (any, error)
 
 // ask is an operation that returns something: encode makes it an element.
