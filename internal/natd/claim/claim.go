@@ -195,6 +195,9 @@ func (m *Machine) Step(o Observation) (Action, Status) {
 // ErrNoHook is the outcome of an answer to a lifecycle hook that does not wait: it has its answer, has run out, or there is none.
 var ErrNoHook = errors.New("no lifecycle hook waits for the instance")
 
+// again is the least pause before an action that succeeded is repeated: the API may show for a moment that it was not done.
+const again = time.Second
+
 // Done tells what became of an action.
 func (m *Machine) Done(a Action, err error, now time.Time) {
 	if errors.Is(err, ErrNoHook) && m.noHook(a, now) {
@@ -207,7 +210,7 @@ func (m *Machine) Done(a Action, err error, now time.Time) {
 		return
 	}
 	delete(m.tries, a)
-	delete(m.next, a)
+	m.next[a] = now.Add(again)
 	switch a {
 	case Heartbeat:
 		m.beat = now
