@@ -42,7 +42,7 @@ After=network-online.target
 StartLimitIntervalSec=0
 
 [Service]
-ExecStart=/usr/local/bin/natd
+ExecStart=/usr/local/bin/natd run --config {{AGENT_FILE}}
 Restart=always
 RestartSec=1
 TimeoutStopSec=60
@@ -87,6 +87,7 @@ until fetch; do
 done
 install -m 0755 /run/natd.download /usr/local/bin/natd
 rm /run/natd.download
+/usr/local/bin/natd check-config --config {{AGENT_FILE}}
 systemctl daemon-reload
 systemctl enable --now natd.service
 trap - EXIT

@@ -50,6 +50,7 @@ const fewestTargets = 3
 func (a *Args) Validate() error {
 	c := &checks{Args: a}
 	c.general()
+	c.destinations()
 	c.zones()
 	c.standby()
 	c.rotation()
@@ -109,6 +110,15 @@ func (c *checks) general() {
 			c.Add("tags."+k, c.Tags[k], "is set by polynat itself", "leave it out")
 		}
 	}
+	switch c.OnDelete {
+	case "", Release, Retain, Protect:
+	default:
+		c.Add("onDelete", string(c.OnDelete), "must be release, retain or protect", "leave it out for release")
+	}
+	c.matches("artefacts.bucket", c.Artefacts.Bucket, buckets, "is not the name of a bucket", "leave it out to have one made")
+}
+
+func (c *checks) destinations() {
 	seen := []netip.Prefix{route.Default()}
 	if c.NAT64 {
 		seen = append(seen, natzone.NAT64Prefix())
@@ -123,12 +133,6 @@ func (c *checks) general() {
 		}
 		seen = append(seen, p)
 	}
-	switch c.OnDelete {
-	case "", Release, Retain, Protect:
-	default:
-		c.Add("onDelete", string(c.OnDelete), "must be release, retain or protect", "leave it out for release")
-	}
-	c.matches("artefacts.bucket", c.Artefacts.Bucket, buckets, "is not the name of a bucket", "leave it out to have one made")
 }
 
 func (c *checks) zones() {
@@ -246,6 +250,10 @@ func (c *checks) standby() {
 		c.List = append(c.List, problem.Problem{Field: "sharedStandby", Rule: "is for standby shared only", WayOut: "leave it out, or set standby to shared"})
 	}
 	c.matches("sharedStandby.allocationId", shared.AllocationID, allocations, "is not the id of an Elastic IP", "write it as eipalloc-0123456789abcdef0")
+	c.standbyOfZones()
+}
+
+func (c *checks) standbyOfZones() {
 	given := 0
 	for _, key := range sorted(c.Zones) {
 		s, field := c.Zones[key].Standby, "zones."+key+".standby"
