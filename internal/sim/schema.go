@@ -46,6 +46,8 @@ type Resource struct {
 	Autoname string `json:"autoname,omitempty"`
 	// AutonameSkippedIfSet are inputs that take the place of the automatic name: if one of them is set, there is none.
 	AutonameSkippedIfSet []string `json:"autonameSkippedIfSet,omitempty"`
+	// Recomputed are outputs that an update changes, such as the number of the latest version: unknown in its preview.
+	Recomputed []string `json:"recomputed,omitempty"`
 	// Updatable says that the type has an update operation. If it has none, every change replaces.
 	Updatable bool `json:"updatable,omitempty"`
 }

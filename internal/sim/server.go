@@ -247,13 +247,16 @@ func refreshed(recorded, inputs, outputs Object) Object {
 
 // Update changes a resource in place.
 func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pulumirpc.UpdateResponse, error) {
-	token, _, err := s.resource(req.GetType(), req.GetUrn())
+	token, r, err := s.resource(req.GetType(), req.GetUrn())
 	if err != nil {
 		return nil, err
 	}
 	olds := fromWire(req.GetOlds())
 	inputs := properties(fromWire(req.GetNews()))
 	outputs := over(olds, inputs)
+	for _, name := range r.Recomputed {
+		outputs[name] = Unknown{}
+	}
 	if !req.GetPreview() {
 		op := Operation{Kind: Update, Type: token, URN: req.GetUrn(), ID: req.GetId(), Inputs: inputs}
 		err := s.perform(op, func(op *Operation) error {
