@@ -190,6 +190,7 @@ var awsVariants = []struct {
 		a.set("nat.rotation.window", block{"days": list("sunday"), "start": "03:00", "duration": "2h"})
 		a.set("nat.destinations", list("198.51.100.0/24"))
 		a.set("nat.ingress", block{"cidrs": list("10.0.0.0/16"), "securityGroups": block{"app": "sg-1"}})
+		a.set("nat.instance", block{"cloudWatchAgent": true, "policies": list("arn:aws:iam::123456789012:policy/audit"), "types": list("t4g.small", "t4g.medium"), "market": "spot"})
 		a.set("tags", block{"team": "network"})
 	}},
 	{"no standby, no alarms, no dashboard", func(a *aw) {

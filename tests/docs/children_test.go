@@ -71,6 +71,9 @@ var children = map[string][]child{
 
 func childTable(t *testing.T, c component) string {
 	t.Helper()
+	if c.setup == "aws" {
+		return awsChildTable(t, c)
+	}
 	made, words := calls(t, c.dir)
 	if c.shared != "" {
 		more, others := calls(t, c.shared)

@@ -261,7 +261,7 @@ func typeName(typ ast.Expr, structs map[string][]field) string {
 	case *ast.MapType:
 		return "blocks"
 	case *ast.Ident:
-		if word, ok := map[string]string{"string": "text", "int": "number", "bool": "true or false"}[typ.Name]; ok {
+		if word, ok := map[string]string{"string": "text", "int": "number", "float64": "number", "bool": "true or false"}[typ.Name]; ok {
 			return word
 		}
 		if _, ok := structs[typ.Name]; ok {

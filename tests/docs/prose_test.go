@@ -17,7 +17,7 @@ import (
 )
 
 // documents are those that people follow step by step.
-var documents = []string{"README.md", "docs/migration-alicloud.md", "docs/safety.md", "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"}
+var documents = []string{"README.md", "docs/migration-alicloud.md", "docs/safety.md", "docs/reference/aws.md", "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"}
 
 // fences of a document: the language and the text of each block of code.
 var fences = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")
@@ -151,9 +151,10 @@ func TestEveryRefusalThatIsExplainedExists(t *testing.T) {
 }
 
 func TestTheReferenceNamesEveryOutputAndEveryKeyOfTheReport(t *testing.T) {
-	const alicloud, huaweicloud = "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"
+	const aws, alicloud, huaweicloud = "docs/reference/aws.md", "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"
 	found := 0
 	for _, c := range []struct{ document, file, key string }{
+		{aws, "stacks/aws.go", `outputs\["(\w+)"\]`},
 		{alicloud, "stacks/alicloud.go", `outputs\["(\w+)"\]`},
 		{huaweicloud, "stacks/huaweicloud.go", `outputs\["(\w+)"\]`},
 		{alicloud, "components/alicloud/migration/record.go", `exported\["(\w+)"\]`},

@@ -27,11 +27,14 @@ type component struct {
 	setup, block string
 	// dir is the component's package, shared one that it describes its Args with, if any.
 	dir, shared string
-	// result is the type that New returns.
+	// result is the type that New returns; empty if the block makes nothing itself.
 	result string
 }
 
 var components = []component{
+	{setup: "aws", block: "vpc", dir: "components/aws/vpc", result: "VPC"},
+	{setup: "aws", block: "discovery", dir: "components/aws/discovery"},
+	{setup: "aws", block: "nat", dir: "components/aws/nat", shared: "internal/natzone", result: "NAT"},
 	{setup: "alicloud", block: "network", dir: "components/alicloud/snatinstance", result: "SNATInstance"},
 	{setup: "alicloud", block: "migration", dir: "components/alicloud/migration", result: "Migration"},
 	{setup: "huaweicloud", block: "service", dir: "components/huaweicloud/loadbalancer", shared: "components/huaweicloud/network", result: "LoadBalancers"},
@@ -42,10 +45,13 @@ func TestTheReferenceIsGenerated(t *testing.T) {
 	parts := map[string]string{"stages": stageTable()}
 	for _, c := range components {
 		parts["keys of "+c.block] = keyTable(t, c)
+		if c.result == "" {
+			continue
+		}
 		parts["children of "+c.block] = childTable(t, c)
 		parts["outputs of "+c.block] = outputTable(t, c)
 	}
-	for _, name := range []string{"docs/reference/alicloud.md", "docs/reference/huaweicloud.md", "docs/migration-alicloud.md"} {
+	for _, name := range []string{"docs/reference/aws.md", "docs/reference/alicloud.md", "docs/reference/huaweicloud.md", "docs/migration-alicloud.md"} {
 		old := read(t, name)
 		text := regexp.MustCompile(`(?s)(<!-- generated: ([^>]+) -->\n).*?(<!-- end -->)`).ReplaceAllStringFunc(old, func(part string) string {
 			first, _, _ := strings.Cut(part, "\n")
@@ -144,6 +150,9 @@ func elem(typ ast.Expr) string {
 // meaning is a comment in the words of the configuration: without what the columns beside it say, and with the keys of
 // fields instead of their names, where these are no words.
 func meaning(f field, key string, config map[string][]field) string {
+	if f.doc == "" { // told together with the field before it
+		return "see the one above"
+	}
 	text := strings.Join(strings.Fields(strings.Replace(f.doc, "Required.", "", 1)), " ")
 	text = regexp.MustCompile(`^`+f.name+`\b`).ReplaceAllLiteralString(text, "`"+key+"`")
 	for _, fields := range config {
@@ -160,9 +169,10 @@ func outputTable(t *testing.T, c component) string {
 	t.Helper()
 	var rows [][]string
 	for _, f := range parseStructs(t, c.dir)[c.result] {
-		if f.key != "" {
-			rows = append(rows, []string{"`" + f.key + "`", "`" + f.name + "`", meaning(f, f.key, nil)})
+		if f.key == "" {
+			continue
 		}
+		rows = append(rows, []string{"`" + f.key + "`", "`" + f.name + "`", meaning(f, f.key, nil)})
 	}
 	return table("output | field in Go | meaning", rows)
 }
