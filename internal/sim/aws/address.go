@@ -78,41 +78,54 @@ func (c *Cloud) unbind(s *state, a *Address) {
 	a.free()
 }
 
+// addressTarget finds the interface and the private address that an Elastic IP is to be bound to.
+func (s *state) addressTarget(in AssociateAddressInput) (*netInterface, *PrivateAddress, error) {
+	if (in.InstanceID == "") == (in.NetworkInterfaceID == "") {
+		return nil, nil, refuse("InvalidParameterCombination", "You must specify either instance ID or network interface ID, not both")
+	}
+	eni := in.NetworkInterfaceID
+	if in.InstanceID != "" {
+		m, ok := s.Machines[in.InstanceID]
+		if !ok || m.State == StateTerminated {
+			return nil, nil, refuse("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", in.InstanceID)
+		}
+		if len(m.NetworkInterfaceIDs) != 1 {
+			return nil, nil, severalInterfaces(in.InstanceID)
+		}
+		eni = m.NetworkInterfaceIDs[0]
+	}
+	e, err := s.netInterface(eni)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m := s.Machines[e.InstanceID]; m != nil && m.State == StatePending {
+		return nil, nil, refuse("IncorrectInstanceState", "The pending-instance-creation instance to which '%s' is attached is not in a valid state for this operation", eni)
+	}
+	to := e.private(in.PrivateIPAddress)
+	if to == nil {
+		return nil, nil, refuse("InvalidParameterValue", "The private IP address '%s' is not assigned to interface '%s'", in.PrivateIPAddress, eni)
+	}
+	if s.internetOf(e.VpcID) == "" {
+		return nil, nil, refuse("Gateway.NotAttached", "Network %s is not attached to any internet gateway", e.VpcID)
+	}
+	return e, to, nil
+}
+
+func severalInterfaces(instance string) error {
+	return refuse("InvalidInstanceID", "There are multiple interfaces attached to instance '%s'. Please specify an interface ID for the operation instead.", instance)
+}
+
 // associateAddress binds an Elastic IP and returns the association's id.
 func (c *Cloud) associateAddress(s *state, in AssociateAddressInput) (string, error) {
 	a, err := s.address(in.AllocationID)
 	if err != nil {
 		return "", err
 	}
-	if (in.InstanceID == "") == (in.NetworkInterfaceID == "") {
-		return "", refuse("InvalidParameterCombination", "You must specify either instance ID or network interface ID, not both")
-	}
-	eni := in.NetworkInterfaceID
-	if in.InstanceID != "" {
-		m, ok := s.Machines[in.InstanceID]
-		if !ok || m.State == StateTerminated {
-			return "", refuse("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", in.InstanceID)
-		}
-		if len(m.NetworkInterfaceIDs) != 1 {
-			return "", refuse("InvalidInstanceID", "There are multiple interfaces attached to instance '%s'. Please specify an interface ID for the operation instead.", in.InstanceID)
-		}
-		eni = m.NetworkInterfaceIDs[0]
-	}
-	e, err := s.netInterface(eni)
+	e, to, err := s.addressTarget(in)
 	if err != nil {
 		return "", err
 	}
-	if m := s.Machines[e.InstanceID]; m != nil && m.State == StatePending {
-		return "", refuse("IncorrectInstanceState", "The pending-instance-creation instance to which '%s' is attached is not in a valid state for this operation", eni)
-	}
-	to := e.private(in.PrivateIPAddress)
-	if to == nil {
-		return "", refuse("InvalidParameterValue", "The private IP address '%s' is not assigned to interface '%s'", in.PrivateIPAddress, eni)
-	}
-	if s.internetOf(e.VpcID) == "" {
-		return "", refuse("Gateway.NotAttached", "Network %s is not attached to any internet gateway", e.VpcID)
-	}
-	if a.AssociationID != "" && a.NetworkInterfaceID == eni && a.PrivateIPAddress == to.PrivateIPAddress {
+	if a.AssociationID != "" && a.NetworkInterfaceID == e.NetworkInterfaceID && a.PrivateIPAddress == to.PrivateIPAddress {
 		return a.AssociationID, nil
 	}
 	if a.AssociationID != "" && in.AllowReassociation != nil && !*in.AllowReassociation {

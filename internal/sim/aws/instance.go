@@ -3,6 +3,7 @@ package aws
 import (
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,37 +86,22 @@ func (c *Cloud) launch(s *state, templateID, version, typ, subnetID string, spot
 	if err != nil {
 		return nil, err
 	}
-	if typ == "" {
-		typ = sim.Text(data, "instanceType")
-	}
-	facts, ok := instanceTypes[typ]
-	if !ok {
-		return nil, refuse("InvalidParameterValue", "Invalid value '%s' for InstanceType.", typ)
-	}
-	image := sim.Text(data, "imageId")
-	if name, ok := strings.CutPrefix(image, "resolve:ssm:"); ok {
-		if image, err = c.imageOf(name); err != nil {
-			return nil, err
-		}
-	}
-	if a := imageArchitecture(image); a != "" && a != facts.Architecture {
-		return nil, refuse("Unsupported", "The architecture '%s' of the specified instance type does not match the architecture '%s' of the specified AMI.", facts.Architecture, a)
+	image, architecture, err := c.imageFor(data, typ)
+	if err != nil {
+		return nil, err
 	}
 	nic := sim.Object{}
 	if nics := objects(data, "networkInterfaces"); len(nics) > 0 {
 		nic = nics[0]
 	}
 	groups := append(sim.Texts(nic, "securityGroups"), sim.Texts(data, "vpcSecurityGroupIds")...)
-	if s := sim.Text(nic, "subnetId"); s != "" && subnetID == "" {
-		subnetID = s
-	}
 	e, err := c.newInterface(s, subnetID, sim.Text(nic, "privateIpAddress"), groups)
 	if err != nil {
 		return nil, err
 	}
 	network := s.Subnets[subnetID]
 	m := &machine{Instance: Instance{
-		InstanceID: s.newID("i"), ImageID: image, InstanceType: typ, Architecture: facts.Architecture, SubnetID: subnetID, VpcID: network.VPC,
+		InstanceID: s.newID("i"), ImageID: image, InstanceType: typ, Architecture: architecture, SubnetID: subnetID, VpcID: network.VPC,
 		AvailabilityZone: network.Zone, State: StatePending, PrivateIPAddress: e.PrivateIPAddress, NetworkInterfaceIDs: []string{e.NetworkInterfaceID},
 		LaunchTime: s.Now, LaunchTemplateID: templateID, LaunchTemplateVersion: n, UserData: sim.Text(data, "userData"), Tags: Tags{},
 	}}
@@ -129,18 +115,14 @@ func (c *Cloud) launch(s *state, templateID, version, typ, subnetID string, spot
 	m.MetadataTags = sim.Text(options, "instanceMetadataTags") == "enabled"
 	e.Status, e.InstanceID, e.AttachmentID, e.DeleteOnTermination = "in-use", m.InstanceID, "eni-attach-"+strings.TrimPrefix(e.NetworkInterfaceID, "eni-"), true
 	for _, t := range objects(data, "tagSpecifications") {
-		switch given, _ := t["tags"].(sim.Object); sim.Text(t, "resourceType") {
+		switch sim.Text(t, "resourceType") {
 		case "instance":
-			for k := range given {
-				m.Tags[k] = sim.Text(given, k)
-			}
+			m.Tags = tagsOf(t)
 		case "network-interface":
 			e.Tags = tagsOf(t)
 		}
 	}
-	for k, v := range tags {
-		m.Tags[k] = v
-	}
+	maps.Copy(m.Tags, tags)
 	if associate := sim.Text(nic, "associatePublicIpAddress"); associate == "true" || associate == "" && network.MapPublic {
 		m.AutoPublic = true
 		e.private("").PublicIP = s.publicAddress("assigned", assignedPool)
@@ -151,6 +133,24 @@ func (c *Cloud) launch(s *state, templateID, version, typ, subnetID string, spot
 	s.after(c.opts.BootTime, instanceDue, m.InstanceID, "")
 	c.stateChanged(s, m)
 	return m, nil
+}
+
+// imageFor resolves the image of a template for an instance type, and holds their architectures against each other.
+func (c *Cloud) imageFor(data sim.Object, typ string) (image, architecture string, err error) {
+	facts, ok := instanceTypes[typ]
+	if !ok {
+		return "", "", refuse("InvalidParameterValue", "Invalid value '%s' for InstanceType.", typ)
+	}
+	image = sim.Text(data, "imageId")
+	if name, ok := strings.CutPrefix(image, "resolve:ssm:"); ok {
+		if image, err = c.imageOf(name); err != nil {
+			return "", "", err
+		}
+	}
+	if a := imageArchitecture(image); a != "" && a != facts.Architecture {
+		return "", "", refuse("Unsupported", "The architecture '%s' of the specified instance type does not match the architecture '%s' of the specified AMI.", facts.Architecture, a)
+	}
+	return image, facts.Architecture, nil
 }
 
 // objects returns the objects of a list.
@@ -452,11 +452,11 @@ func (c *Cloud) Metadata(instanceID, path string) (text string, ok bool) {
 		return "", false
 	}
 	path = strings.Trim(path, "/")
-	switch {
-	case path == "user-data":
+	switch path {
+	case "user-data":
 		data, err := base64.StdEncoding.DecodeString(m.UserData)
 		return string(data), err == nil && len(data) > 0
-	case path == "dynamic/instance-identity/document":
+	case "dynamic/instance-identity/document":
 		data, err := json.MarshalIndent(map[string]any{
 			"accountId": c.opts.Account, "architecture": m.Architecture, "availabilityZone": m.AvailabilityZone, "imageId": m.ImageID,
 			"instanceId": instanceID, "instanceType": m.InstanceType, "pendingTime": m.LaunchTime.UTC().Format(time.RFC3339),

@@ -361,10 +361,8 @@ func (s *state) lets(e *netInterface) bool {
 	return false
 }
 
-var (
-	anyIPv4 = netip.MustParsePrefix("0.0.0.0/0")
-	anyIPv6 = netip.MustParsePrefix("::/0")
-)
+// anyIPv4 is every destination.
+var anyIPv4 = netip.MustParsePrefix("0.0.0.0/0")
 
 // detach takes an internet gateway off its VPC.
 func (s *state) detachInternet(id string) error {

@@ -32,7 +32,7 @@ func kindOf(typ string, r record) kind {
 					return "", nil, err
 				}
 			}
-			id := ""
+			var id string
 			if r.name != nil {
 				id = r.name(in)
 				if s.Declared[typ][id] != nil {

@@ -137,7 +137,7 @@ func (s *state) target(in RouteInput, t *RouteTable) (Route, error) {
 			return r, refuse("InvalidInstanceID.NotFound", "The instance ID '%s' does not exist", in.InstanceID)
 		}
 		if len(m.NetworkInterfaceIDs) != 1 {
-			return r, refuse("InvalidInstanceID", "There are multiple interfaces attached to instance '%s'. Please specify an interface ID for the operation instead.", in.InstanceID)
+			return r, severalInterfaces(in.InstanceID)
 		}
 		r.NetworkInterfaceID = m.NetworkInterfaceIDs[0]
 	case in.EgressOnlyInternetGatewayID != "":

@@ -101,13 +101,12 @@ func (m *machine) active() bool {
 
 // launchesFirst reports whether a replacement begins with the new instance.
 func (c *Cloud) launchesFirst(g *scalingGroup, r replacement) bool {
-	lowest, highest := g.MinHealthyPercentage, g.MaxHealthyPercentage
+	highest := g.MaxHealthyPercentage
 	switch r.Why {
 	case whyRebalance:
 		return true
 	case whyRefresh:
-		lowest, highest = g.RefreshMin, g.RefreshMax
-		if lowest == 100 {
+		if highest = g.RefreshMax; g.RefreshMin == 100 {
 			return true // also with a highest of 100: nothing else could be done
 		}
 	case whyHealth:
