@@ -26,9 +26,9 @@ type Options struct {
 	// StateDir holds what a reboot must not forget.
 	StateDir string
 	// Interval between two comparisons of the kernel, Metadata between two looks at instance metadata, Proof between two proofs and
-	// Look between two looks at the API. StartTimeout is claim.Config's.
-	Interval, Metadata, Proof, Look, StartTimeout time.Duration
-	Log                                           *slog.Logger
+	// Look between two looks at the API. StartTimeout and Settle are claim.Config's.
+	Interval, Metadata, Proof, Look, StartTimeout, Settle time.Duration
+	Log                                                   *slog.Logger
 }
 
 // Defaults fills what is left out.
@@ -56,6 +56,7 @@ type (
 		Converge(kernel.Config) (kernel.Report, error)
 	}
 	service interface {
+		Identity(context.Context) (metadata.Identity, error)
 		Addresses(context.Context, metadata.Identity) ([]netip.Addr, error)
 		State(context.Context, metadata.Identity) (metadata.State, error)
 		Forget()
@@ -101,6 +102,7 @@ func newAgent(o Options) *agent {
 		wake: make(chan struct{}, 1), converging: make(chan struct{}, 1), proving: make(chan struct{}, 1),
 		forwarding: "the kernel has not been looked at yet", path: "the path has not been tried yet",
 	}
+	a.outside = func() (string, error) { return kernel.Outside(a.identity.MAC) }
 	a.zone = &zone{config: o.Config, now: a.now, arrived: a.arrived, poll: 100 * time.Millisecond, log: o.Log}
 	return a
 }

@@ -43,17 +43,20 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("changes of the kernel: %w", err)
 	}
 	a := newAgent(o)
-	service := metadata.New(sdk)
-	a.service, a.kernel = service, k
-	if err := a.begin(ctx, service); err != nil {
+	a.service, a.kernel = metadata.New(sdk), k
+	a.zone.ec2, a.zone.groups = ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk)
+	if err := a.begin(ctx); err != nil {
 		return err
 	}
-	a.zone.ec2, a.zone.groups = ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk)
-	a.outside = func() (string, error) { return kernel.Outside(a.identity.MAC) }
+	a.run(ctx, changes)
+	return ctx.Err()
+}
+
+// run is the loops, until the context ends.
+func (a *agent) run(ctx context.Context, changes <-chan struct{}) {
 	var path path
 	a.prove = func(ctx context.Context, zone bool) proof.Result { return path.try(ctx, a, zone) }
 	defer path.close()
-
 	var group sync.WaitGroup
 	loop := func(poked <-chan struct{}, f func(context.Context) time.Duration) {
 		group.Go(func() { every(ctx, poked, f) })
@@ -73,23 +76,22 @@ func Run(ctx context.Context, o Options) error {
 			}
 		}
 	})
-	for _, at := range []netip.Addr{o.Config.Address, a.identity.Primary} {
-		group.Go(func() { a.answer(ctx, netip.AddrPortFrom(at, uint16(o.Config.HealthPort))) })
+	for _, at := range []netip.Addr{a.Config.Address, a.identity.Primary} {
+		group.Go(func() { a.answer(ctx, netip.AddrPortFrom(at, uint16(a.Config.HealthPort))) })
 	}
-	if o.Config.NAT64 {
+	if a.Config.NAT64 {
 		group.Go(func() { a.translate64(ctx) })
 	}
 	group.Wait()
 	a.keep()
-	return ctx.Err()
 }
 
 // begin finds out which instance this is. After a reboot the record says so, before instance metadata has answered.
-func (a *agent) begin(ctx context.Context, service *metadata.Client) error {
+func (a *agent) begin(ctx context.Context) error {
 	r, err := recall(a.StateDir)
 	a.say("state directory", text(err))
 	for {
-		i, err := service.Identity(ctx)
+		i, err := a.service.Identity(ctx)
 		a.say("instance metadata", text(err))
 		if err == nil {
 			if i.Instance != r.Identity.Instance {
@@ -110,7 +112,7 @@ func (a *agent) begin(ctx context.Context, service *metadata.Client) error {
 	a.identity, a.networks, a.kept = r.Identity, r.Networks, r
 	a.machine = claim.New(claim.Config{
 		Dwell: time.Duration(a.Config.Restore.Dwell), MaxDwell: time.Duration(a.Config.Restore.MaxDwell),
-		StartTimeout: a.StartTimeout, Standby: a.Config.Standby != "", Jitter: jitter,
+		StartTimeout: a.StartTimeout, Settle: a.Settle, Standby: a.Config.Standby != "", Jitter: jitter,
 	}, r.Claim)
 	a.zone.instance, a.zone.eni, a.zone.vpc = r.Identity.Instance, r.Identity.Interface, r.Identity.VPC
 	a.Log = a.Log.With("instance", r.Identity.Instance)

@@ -1,0 +1,304 @@
+package natd
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/nftables"
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+
+	"polynat/internal/natd/kernel"
+	"polynat/internal/natd/proof"
+	"polynat/internal/natzone"
+)
+
+// requireRoot is set where the tests that need root must not be skipped; inside says that this process is the one whose network
+// is the instance's.
+const (
+	requireRoot = "POLYNAT_REQUIRE_ROOT"
+	inside      = "POLYNAT_TEST_INSIDE"
+)
+
+const patience = 10 * time.Second
+
+// instance runs the rest of the test in a process of its own, which has a network of its own: the agent's goroutines run on any
+// thread. The Internet is another namespace, with one server, 198.51.100.1. There is no translation between them, so that the
+// zone's address is its public address too.
+func instance(t *testing.T) (ok bool) {
+	t.Helper()
+	if os.Getenv(inside) == "" {
+		cmd := exec.Command(os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
+		cmd.Env = append(os.Environ(), inside+"=1")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
+		out, err := cmd.CombinedOutput()
+		if errors.Is(err, syscall.EPERM) && os.Getenv(requireRoot) != "1" {
+			t.Skipf("making a network namespace needs root (set %s=1 to fail instead)", requireRoot)
+		}
+		if err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		return false
+	}
+	internet(t)
+	return true
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func internet(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	here, err := netns.Get()
+	must(t, err)
+	_, err = netns.New() // for good
+	must(t, err)
+	up := func(name string, addresses ...string) {
+		link, err := netlink.LinkByName(name)
+		must(t, err)
+		for _, text := range addresses {
+			a, err := netlink.ParseAddr(text)
+			must(t, err)
+			must(t, netlink.AddrAdd(link, a))
+		}
+		must(t, netlink.LinkSetUp(link))
+	}
+	must(t, netlink.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "eth0", PeerNamespace: netlink.NsFd(int(here))}))
+	up("lo", "198.51.100.1/32")
+	up("eth0", "10.0.0.1/24")
+	l, err := net.Listen("tcp4", "198.51.100.1:80")
+	must(t, err)
+	must(t, netns.Set(here))
+	up("lo")
+	up("eth0", "10.0.0.10/24")
+	must(t, netlink.RouteAdd(&netlink.Route{Gw: net.IPv4(10, 0, 0, 1)}))
+	runtime.UnlockOSThread()
+	mux := http.NewServeMux()
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "an answer") })
+	mux.HandleFunc("/identity", func(w http.ResponseWriter, r *http.Request) {
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		fmt.Fprintln(w, host)
+	})
+	go http.Serve(l, mux) //nolint:errcheck,gosec // ends with the process
+}
+
+// start runs an agent until the returned function is called.
+func start(t *testing.T, c *cloud, dir string, change func(*Options)) (a *agent, stop func()) {
+	t.Helper()
+	config := document()
+	config.PublicAddress = zoneAddress
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	o := Options{Config: config, StateDir: dir, Interval: 200 * time.Millisecond, Metadata: 50 * time.Millisecond,
+		Proof: 100 * time.Millisecond, Look: 100 * time.Millisecond, StartTimeout: time.Minute, Settle: 100 * time.Millisecond, Log: log}
+	if change != nil {
+		change(&o)
+	}
+	a = newAgent(o.Defaults())
+	k, err := kernel.Open()
+	must(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	changes, err := kernel.Watch(ctx)
+	must(t, err)
+	a.service, a.kernel, a.zone.ec2, a.zone.groups = c, k, c, c
+	must(t, a.begin(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		a.run(ctx, changes)
+	}()
+	return a, func() {
+		cancel()
+		<-done
+		must(t, k.Close())
+	}
+}
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if ok() {
+			return time.Since(began)
+		}
+		if time.Since(began) > patience {
+			t.Fatalf("never came: %s", what)
+		}
+	}
+	return 0
+}
+
+func (c *cloud) everyRoute(at string) func() bool {
+	return func() bool { return slices.Equal(c.at(), []string{at, at, at}) }
+}
+
+func TestTheAgentClaimsRepairsAndHandsOver(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c, dir := newCloud(), t.TempDir()
+	a, stop := start(t, c, dir, nil)
+	until(t, "the launch is completed", func() bool { return len(c.answered()) == 1 })
+	if diff := cmp.Diff([]string{natzone.LaunchHook + " CONTINUE"}, c.answered()); diff != "" {
+		t.Error(diff)
+	}
+	if !c.everyRoute("eni-own")() {
+		t.Errorf("routes: %v", c.at())
+	}
+	until(t, "it says so", func() bool { return a.health().Holds })
+	if h := ask(t, zoneAddress); !h.Ready || !h.Holds || h.Instance != identity.Instance {
+		t.Errorf("health: %+v", h)
+	}
+
+	// What is spoiled is put right, at once where the kernel tells.
+	nft, err := nftables.New()
+	must(t, err)
+	nft.DelTable(&nftables.Table{Name: kernel.TableName, Family: nftables.TableFamilyIPv4})
+	must(t, nft.Flush())
+	took := until(t, "the rules are back", func() bool {
+		tables, err := nft.ListTablesOfFamily(nftables.TableFamilyIPv4)
+		return err == nil && len(tables) == 1
+	})
+	if took > time.Second {
+		t.Errorf("the rules were back after %s", took)
+	}
+	must(t, os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("0"), 0))
+	until(t, "forwarding is on again", func() bool {
+		data, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+		return err == nil && string(data) == "1\n"
+	})
+
+	// A restart, as after a crash, changes nothing.
+	stop()
+	c.forget()
+	_, stop = start(t, c, dir, nil)
+	until(t, "it has looked", func() bool { return slices.Contains(c.called(), "DescribeRouteTables") })
+	until(t, "it is ready", func() bool { return ask(t, own).Holds })
+	if writes := slices.DeleteFunc(c.called(), reads); len(writes) > 0 {
+		t.Errorf("written after a restart: %q", writes)
+	}
+
+	c.terminate()
+	until(t, "the routes are at the standby", c.everyRoute("nat-standby"))
+	until(t, "the termination is completed", func() bool { return len(c.answered()) == 2 })
+	stop()
+	if _, err := netlink.LinkByName(proof.Device); err == nil {
+		t.Error("the proof's interface is left")
+	}
+}
+
+func TestAFailoverIsNotedAndTheZoneClaimedBackWhenTheDwellIsOver(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c := newCloud()
+	a, stop := start(t, c, t.TempDir(), func(o *Options) { o.Config.Restore.Dwell = natzone.Duration(2 * time.Second) })
+	defer stop()
+	until(t, "it holds", func() bool { return a.health().Holds })
+	for _, table := range []string{"rtb-1", "rtb-2", "rtb-3"} {
+		c.set(table, types.Route{NatGatewayId: aws.String("nat-standby")})
+	}
+	until(t, "it has seen that", func() bool { return !a.health().Holds })
+	took := until(t, "it claims back", c.everyRoute("eni-own"))
+	if took < time.Second {
+		t.Errorf("claimed back after %s", took)
+	}
+}
+
+func TestAStartWithoutAPathIsAbandoned(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c := newCloud()
+	_, stop := start(t, c, t.TempDir(), func(o *Options) {
+		o.Config.Targets, o.StartTimeout = []natzone.Target{"http://198.51.100.1:81/"}, time.Second
+	})
+	defer stop()
+	until(t, "it is abandoned", func() bool { return slices.Contains(c.answered(), natzone.LaunchHook+" ABANDON") })
+	if !c.everyRoute("nat-standby")() || slices.Contains(c.called(), "AssignPrivateIpAddresses") {
+		t.Errorf("routes %v, calls %q", c.at(), c.called())
+	}
+}
+
+func TestAnotherPublicAddressIsNoProof(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c := newCloud()
+	a, stop := start(t, c, t.TempDir(), func(o *Options) { o.Config.PublicAddress = netip.MustParseAddr("203.0.113.7") })
+	defer stop()
+	until(t, "it says why", func() bool {
+		return a.health().Reason == "connections leave from 10.0.0.250 instead of 203.0.113.7"
+	})
+	if !c.everyRoute("nat-standby")() || a.health().Ready {
+		t.Errorf("routes %v, health %+v", c.at(), a.health())
+	}
+}
+
+func ask(t *testing.T, at netip.Addr) (h natzone.Health) {
+	t.Helper()
+	c := http.Client{Timeout: time.Second}
+	resp, err := c.Get(fmt.Sprintf("http://%s:%d/health", at, natzone.HealthPort))
+	if err != nil {
+		return h
+	}
+	defer resp.Body.Close()
+	must(t, json.NewDecoder(resp.Body).Decode(&h))
+	return h
+}
+
+func reads(call string) bool { return len(call) > 8 && call[:8] == "Describe" }
+
+func (c *cloud) answered() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.results)
+}
+
+func (c *cloud) called() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.calls)
+}
+
+func (c *cloud) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls = nil
+}
+
+func (c *cloud) set(table string, r types.Route) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.point(table, r)
+}
+
+func (c *cloud) terminate() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.target = "Terminated"
+	c.waiting[natzone.TerminateHook] = true
+}
