@@ -22,6 +22,11 @@ func simulatedWorld(t *testing.T) *world {
 
 	declare := func(typ, name string, inputs sim.Object) string {
 		t.Helper()
+		for property, facts := range aws.Schema().Resources[typ].Inputs { // which the provider's check would fill in
+			if _, given := inputs[property]; !given && facts.Default != nil {
+				inputs[property] = facts.Default
+			}
+		}
 		id, _, err := cloud.Create(context.Background(), sim.Request{URN: "urn:pulumi:s::p::" + typ + "::" + name, Type: typ, Inputs: inputs})
 		if err != nil {
 			t.Fatalf("declare %s: %v", name, err)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -130,11 +131,19 @@ func TestWhatIsNotKnownIsRefusedAndNotIgnored(t *testing.T) {
 }
 
 func TestFaultsBefallSomeCallers(t *testing.T) {
+	var mu sync.Mutex
 	var fault api.Fault
 	var faulty string
+	set := func(caller string, f api.Fault) {
+		mu.Lock()
+		defer mu.Unlock()
+		faulty, fault = caller, f
+	}
 	cloud := aws.New(aws.Options{})
 	server := api.New(cloud, nil)
 	server.Fault = func(c api.Call) api.Fault {
+		mu.Lock()
+		defer mu.Unlock()
 		if c.Caller == faulty && c.Action == "PutParameter" {
 			return fault
 		}
@@ -147,23 +156,23 @@ func TestFaultsBefallSomeCallers(t *testing.T) {
 	}
 	stored := func(name string) bool { _, err := cloud.GetParameter(name); return err == nil }
 
-	faulty, fault = "another", api.Fault{Drop: true}
+	set("another", api.Fault{Drop: true})
 	if err := put(t.Context(), "/other"); err != nil || !stored("/other") {
 		t.Errorf("somebody else's fault: %v", err)
 	}
-	faulty, fault = "controller", api.Fault{Error: api.Throttled()}
+	set("controller", api.Fault{Error: api.Throttled()})
 	if err := put(t.Context(), "/throttled"); code(err) != "RequestLimitExceeded" || stored("/throttled") {
 		t.Errorf("throttled: %v", err)
 	}
-	fault = api.Fault{Drop: true}
+	set("controller", api.Fault{Drop: true})
 	if err := put(t.Context(), "/dropped"); err == nil || stored("/dropped") {
 		t.Errorf("dropped: %v", err)
 	}
-	fault = api.Fault{Lost: true}
+	set("controller", api.Fault{Lost: true})
 	if err := put(t.Context(), "/lost"); err == nil || !stored("/lost") {
 		t.Errorf("lost: %v", err)
 	}
-	fault = api.Fault{Delay: time.Hour}
+	set("controller", api.Fault{Delay: time.Hour})
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := put(ctx, "/late"); err == nil || stored("/late") {
