@@ -180,7 +180,7 @@ func TestAWrongConfigurationIsRefusedBeforeAnythingIsRehearsed(t *testing.T) {
 	for _, c := range []struct{ old, changed, says string }{
 		{"  main:\n", "  main:\n          speed: 5\n", "alicloud.migration.addresses.main.speed: is not a known key (use one of bandwidth, internetChargeType)"},
 		{"stage: adopt", "stage: Adopt", `alicloud.migration.stage: "Adopt" is not a stage (use one of adopt,`},
-		{"polynat:alicloud:", "polynat:alicluod:", "polynat:alicluod: is not a known key (use one of polynat:alicloud, polynat:huaweicloud)"},
+		{"polynat:alicloud:", "polynat:alicluod:", "polynat:alicluod: is not a known key (use one of polynat:aws, polynat:alicloud, polynat:huaweicloud)"},
 		{"name: polynat\n", "name: egress\n", `project "egress": is not the program that polynat rehearses`},
 	} {
 		t.Run(c.changed, func(t *testing.T) {
