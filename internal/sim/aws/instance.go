@@ -28,6 +28,8 @@ type machine struct {
 	Group, Phase string
 	// Unhealthy was said by SetInstanceHealth, or found by the group.
 	Unhealthy bool `json:",omitempty"`
+	// Lost says that its group has found out that it ended by itself.
+	Lost bool `json:",omitempty"`
 	// InService is since when it is in service.
 	InService time.Time
 	// Waiting are the hooks that it waits for, by name.

@@ -304,7 +304,7 @@ func (c *Cloud) waitForCapacity(ctx context.Context, name string) error {
 		}
 		in := 0
 		for _, m := range s.members(name) {
-			if m.Phase == phaseInService && m.active() && !m.Unhealthy {
+			if m.Phase == phaseInService && m.State == StateRunning && !m.Unhealthy {
 				in++
 			}
 		}

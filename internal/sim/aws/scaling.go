@@ -94,9 +94,14 @@ func (s *state) members(group string) []*machine {
 	return all
 }
 
-// active reports whether an instance counts for its group's capacity.
+// activeOf are the members that count.
+func (s *state) activeOf(group string) []*machine {
+	return slices.DeleteFunc(s.members(group), func(m *machine) bool { return !m.active() })
+}
+
+// active reports whether an instance counts for its group's capacity: one that has ended does until the group finds out.
 func (m *machine) active() bool {
-	return (strings.HasPrefix(m.Phase, phasePending) || m.Phase == phaseInService) && (m.State == StatePending || m.State == StateRunning)
+	return (strings.HasPrefix(m.Phase, phasePending) || m.Phase == phaseInService) && !m.Lost
 }
 
 // launchesFirst reports whether a replacement begins with the new instance.
@@ -129,6 +134,14 @@ func (g *scalingGroup) warm(s *state, m *machine) (bool, time.Duration) {
 	return left <= 0, left
 }
 
+// groupDue reconciles a group, which may have found an instance gone.
+func (c *Cloud) groupDue(s *state, name, lost string) bool {
+	if m, ok := s.Machines[lost]; ok {
+		m.Lost = m.State != StatePending && m.State != StateRunning
+	}
+	return c.reconcile(s, name)
+}
+
 // reconcile brings a group nearer to what it should be. It returns whether anything has changed.
 func (c *Cloud) reconcile(s *state, name string) bool {
 	g, ok := s.Scaling[name]
@@ -136,27 +149,21 @@ func (c *Cloud) reconcile(s *state, name string) bool {
 		return false
 	}
 	changed := c.sweep(s, g)
-	var active []*machine
-	for _, m := range s.members(name) {
-		if m.active() {
-			active = append(active, m)
-		}
-	}
 	g.Replacing = slices.DeleteFunc(g.Replacing, func(r replacement) bool {
 		m, ok := s.Machines[r.Instance]
 		return !ok || !m.active() || m.Group != name || g.DesiredCapacity == 0
 	})
 	wanted := g.DesiredCapacity
 	if len(g.Replacing) > 0 {
-		more, did := c.replaceOne(s, g, len(active))
+		more, did := c.replaceOne(s, g, len(s.activeOf(name)))
 		wanted += more
 		changed = changed || did
-		active = slices.DeleteFunc(active, func(m *machine) bool { return !m.active() })
 	} else if g.Refresh != "" {
 		c.tellGroup(s, g, "EC2 Auto Scaling Instance Refresh Succeeded", nil)
 		g.Refresh = ""
 		changed = true
 	}
+	active := s.activeOf(name)
 	if len(active) < wanted {
 		changed = c.tryLaunch(s, g) || changed
 		return changed
@@ -440,7 +447,7 @@ func (c *Cloud) beginTermination(s *state, g *scalingGroup, m *machine) {
 // leftUnexpectedly is called when an instance begins to end. If its group has not ended it, the group finds out: whatever
 // its maintenance policy says, the capacity is below the floor now.
 func (c *Cloud) leftUnexpectedly(s *state, m *machine) {
-	if m.Group == "" || m.Phase == phaseTermProceed {
+	if m.Group == "" || m.Phase == phaseTermProceed || m.Lost {
 		return
 	}
 	s.cancel(hookDue, m.InstanceID, "")
@@ -448,7 +455,7 @@ func (c *Cloud) leftUnexpectedly(s *state, m *machine) {
 	if strings.HasPrefix(m.Phase, phaseTerminating) {
 		m.Phase = phaseTermProceed
 	}
-	s.after(detection, groupDue, m.Group, "")
+	s.after(detection, groupDue, m.Group, m.InstanceID)
 }
 
 // gone is called when an instance has ended.

@@ -64,7 +64,7 @@ func (c *Cloud) due(t timer) bool {
 	case hookDue:
 		return c.hookDue(s, t.ID, t.Arg)
 	case groupDue:
-		return c.reconcile(s, t.ID)
+		return c.groupDue(s, t.ID, t.Arg)
 	case lifetimeDue:
 		return c.lifetimeDue(s, t.ID)
 	case spotDue:
