@@ -2,6 +2,7 @@ package natd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -74,7 +75,6 @@ type agent struct {
 	kernel   converger
 	prove    prover
 	outside  func() (string, error)
-	network  netip.Prefix // of the proof
 	machine  *claim.Machine
 	now      func() time.Time
 
@@ -86,6 +86,7 @@ type agent struct {
 	mu         sync.Mutex
 	metadata   metadata.State
 	asked      bool // instance metadata has answered
+	self       bool // what the instance itself sends gets the zone's address
 	networks   []netip.Prefix
 	forwarding string
 	path       string
@@ -152,29 +153,39 @@ func (a *agent) clients() []netip.Prefix {
 	return a.networks
 }
 
+// network is that of the proof.
+func (a *agent) network() (netip.Prefix, error) {
+	used := slices.Concat(a.clients(), a.networks, extraClients(a.Config.NAT64))
+	if len(used) == 0 {
+		return netip.Prefix{}, errors.New("instance metadata has not told the networks of the VPC yet")
+	}
+	return proof.Choose(used)
+}
+
 // kernelConfig is how the kernel ought to be by what is known.
 func (a *agent) kernelConfig() (kernel.Config, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if len(a.clients()) == 0 {
-		return kernel.Config{}, fmt.Errorf("instance metadata has not told the networks of the VPC yet")
+	network, err := a.network()
+	if err != nil {
+		return kernel.Config{}, err
 	}
 	outside, err := a.outside()
 	if err != nil {
 		return kernel.Config{}, err
 	}
 	c := kernel.Config{
-		Outside: outside, Address: a.Config.Address, Primary: a.identity.Primary, Clients: slices.Clone(a.clients()),
+		Outside: outside, Address: a.Config.Address, Primary: a.identity.Primary, Clients: a.clients(),
 		MidStream: kernel.Reset, HealthPort: uint16(a.Config.HealthPort), IPv6: a.Config.NAT64,
 		EstablishedTimeout: time.Duration(a.Config.Tuning.EstablishedTimeout), MaxConnections: a.Config.Tuning.MaxConnections,
 	}
-	if a.network.IsValid() {
-		_, _, c.Canary = proof.Addresses(a.network)
-		c.Clients = append(c.Clients, a.network)
+	_, _, c.Canary = proof.Addresses(network)
+	c.Clients = slices.Concat(c.Clients, []netip.Prefix{network}, extraClients(a.Config.NAT64))
+	if a.asked {
+		held := slices.Contains(a.metadata.Addresses, a.Config.Address)
+		c.Held, a.self = &held, held && !a.metadata.PrimaryPublic
 	}
-	c.Clients = append(c.Clients, extraClients(a.Config.NAT64)...)
-	c.Held = slices.Contains(a.metadata.Addresses, a.Config.Address)
-	c.Self = c.Held && a.asked && !a.metadata.PrimaryPublic
+	c.Self = a.self
 	return c, nil
 }
 
@@ -382,13 +393,45 @@ func (a *agent) act(ctx context.Context, action claim.Action) error {
 	return fmt.Errorf("action %q: is unknown", action)
 }
 
-// egressWorks proves the path through the zone's address now.
+// egressWorks proves the path through the zone's address now. While it is handed over, no client has a path, and nobody says when
+// the address works: so attempts overlap, and the first that succeeds counts.
 func (a *agent) egressWorks(ctx context.Context) error {
 	if !a.throughZone() {
 		return fmt.Errorf("address %s: is not here yet", a.Config.Address)
 	}
-	return a.tryPath(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	outcomes := make(chan error)
+	next := time.NewTimer(0)
+	defer next.Stop()
+	for begun, ended := 0, 0; ; {
+		select {
+		case <-next.C:
+			begun++
+			go func() {
+				select {
+				case outcomes <- a.tryPath(ctx):
+				case <-ctx.Done():
+				}
+			}()
+			if begun < attempts {
+				next.Reset(attemptEvery)
+			}
+		case err := <-outcomes:
+			if ended++; err == nil || ended == attempts {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
+
+// attempts of a proof that is waited for, and the pause between their beginnings.
+const (
+	attempts     = 8
+	attemptEvery = 250 * time.Millisecond
+)
 
 // arrived asks instance metadata whether the address is here, and has the kernel and the next observation know.
 func (a *agent) arrived(ctx context.Context) (bool, error) {
@@ -397,9 +440,9 @@ func (a *agent) arrived(ctx context.Context) (bool, error) {
 		return false, err
 	}
 	a.mu.Lock()
-	a.metadata.Addresses = addresses
+	a.metadata.Addresses, a.asked = addresses, true
 	a.mu.Unlock()
-	poke(a.converging)
+	a.converge(ctx) // the next packets need it on the interface
 	return true, nil
 }
 
@@ -421,7 +464,7 @@ func (a *agent) allowed(from netip.Addr) bool {
 // keep writes what has to be remembered, when it has changed.
 func (a *agent) keep() {
 	a.mu.Lock()
-	r := record{Identity: a.identity, Networks: a.networks, Claim: a.machine.State()}
+	r := record{Identity: a.identity, Networks: a.networks, Self: a.self, Claim: a.machine.State()}
 	same := reflect.DeepEqual(r, a.kept)
 	a.mu.Unlock()
 	if same {

@@ -2,7 +2,6 @@ package natd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -109,7 +108,7 @@ func (a *agent) begin(ctx context.Context) error {
 		case <-time.After(jitter(time.Second)):
 		}
 	}
-	a.identity, a.networks, a.kept = r.Identity, r.Networks, r
+	a.identity, a.networks, a.self, a.kept = r.Identity, r.Networks, r.Self, r
 	a.machine = claim.New(claim.Config{
 		Dwell: time.Duration(a.Config.Restore.Dwell), MaxDwell: time.Duration(a.Config.Restore.MaxDwell),
 		StartTimeout: a.StartTimeout, Settle: a.Settle, Standby: a.Config.Standby != "", Jitter: jitter,
@@ -139,14 +138,13 @@ func retryer() aws.Retryer {
 
 // path is the namespace of the proof. It is made when first needed, and anew when it has gone.
 type path struct {
-	mu    sync.Mutex
-	space *proof.Namespace
+	mu      sync.Mutex
+	space   *proof.Namespace
+	network netip.Prefix
 }
 
 func (p *path) try(ctx context.Context, a *agent, zone bool) proof.Result {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	from, err := p.ready(a, zone)
+	dial, err := p.dialer(a, zone)
 	if err != nil {
 		return proof.Result{Failures: []string{err.Error()}}
 	}
@@ -154,37 +152,31 @@ func (p *path) try(ctx context.Context, a *agent, zone bool) proof.Result {
 	if zone {
 		plan.Identity = a.Config.Identity
 	}
-	return proof.Try(ctx, p.space.Dialer(from), plan)
+	return proof.Try(ctx, dial, plan)
 }
 
-// ready returns the source for a path.
-func (p *path) ready(a *agent, zone bool) (netip.Addr, error) {
+// dialer is that of the source for a path.
+func (p *path) dialer(a *agent, zone bool) (proof.Dialer, error) {
 	a.mu.Lock()
-	used := append(a.clients(), a.networks...)
-	network := a.network
+	network, err := a.network()
 	a.mu.Unlock()
-	if len(used) == 0 {
-		return netip.Addr{}, errors.New("the networks of the VPC are not known yet")
-	}
-	chosen, err := proof.Choose(used)
 	if err != nil {
-		return netip.Addr{}, err
+		return nil, err
 	}
-	if p.space == nil || chosen != network || !p.space.Works() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.space == nil || p.network != network || !p.space.Works() {
 		p.drop()
-		if p.space, err = proof.Open(chosen); err != nil {
-			return netip.Addr{}, err
+		if p.space, err = proof.Open(network); err != nil {
+			return nil, err
 		}
-		a.mu.Lock()
-		a.network = chosen
-		a.mu.Unlock()
-		a.converge(context.Background()) // the rules have to know the new sources before the first packet
+		p.network = network
 	}
-	_, client, canary := proof.Addresses(chosen)
-	if zone {
-		return client, nil
+	_, from, canary := proof.Addresses(network)
+	if !zone {
+		from = canary
 	}
-	return canary, nil
+	return p.space.Dialer(from), nil
 }
 
 func (p *path) drop() {

@@ -194,11 +194,15 @@ func TestTheAgentClaimsRepairsAndHandsOver(t *testing.T) {
 	// A restart, as after a crash, changes nothing.
 	stop()
 	c.forget()
+	before := kernelState(t)
 	_, stop = start(t, c, dir, nil)
 	until(t, "it has looked", func() bool { return slices.Contains(c.called(), "DescribeRouteTables") })
 	until(t, "it is ready", func() bool { return ask(t, own).Holds })
 	if writes := slices.DeleteFunc(c.called(), reads); len(writes) > 0 {
 		t.Errorf("written after a restart: %q", writes)
+	}
+	if diff := cmp.Diff(before, kernelState(t)); diff != "" {
+		t.Errorf("a restart changed the kernel:\n%s", diff)
 	}
 
 	c.terminate()
@@ -256,6 +260,30 @@ func TestAnotherPublicAddressIsNoProof(t *testing.T) {
 	if !c.everyRoute("nat-standby")() || a.health().Ready {
 		t.Errorf("routes %v, health %+v", c.at(), a.health())
 	}
+}
+
+// kernelState is what is new after every change: the handles of the rules, and the addresses of the interface.
+func kernelState(t *testing.T) (out []string) {
+	t.Helper()
+	nft, err := nftables.New()
+	must(t, err)
+	chains, err := nft.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	must(t, err)
+	for _, ch := range chains {
+		rules, err := nft.GetRules(ch.Table, ch)
+		must(t, err)
+		for _, r := range rules {
+			out = append(out, fmt.Sprintf("%s %d", ch.Name, r.Handle))
+		}
+	}
+	link, err := netlink.LinkByName("eth0")
+	must(t, err)
+	addresses, err := netlink.AddrList(link, netlink.FAMILY_V4)
+	must(t, err)
+	for _, a := range addresses {
+		out = append(out, a.String())
+	}
+	return out
 }
 
 func ask(t *testing.T, at netip.Addr) (h natzone.Health) {

@@ -18,7 +18,9 @@ type record struct {
 	Identity metadata.Identity `json:"identity"`
 	// Networks of the VPC, so that the kernel can be put right before instance metadata has answered.
 	Networks []netip.Prefix `json:"networks,omitempty"`
-	Claim    claim.State    `json:"claim"`
+	// Self is kernel.Config.Self.
+	Self  bool        `json:"self,omitempty"`
+	Claim claim.State `json:"claim"`
 }
 
 func recordFile(dir string) string { return filepath.Join(dir, "state.json") }

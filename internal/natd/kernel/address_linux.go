@@ -16,6 +16,9 @@ import (
 // when it reconfigures the interface, it is back within a second, and nothing is lost meanwhile: translated packets need no
 // address on the interface. It is there for the health endpoint, and so that a stray packet is not forwarded in circles.
 func (k *Kernel) applyAddress(c Config) (string, error) {
+	if c.Held == nil {
+		return "", nil
+	}
 	link, err := k.links.LinkByName(c.Outside)
 	if err != nil {
 		return "", fmt.Errorf("interface %s: %w", c.Outside, err)
@@ -31,14 +34,14 @@ func (k *Kernel) applyAddress(c Config) (string, error) {
 			continue
 		}
 		present = true
-		if a.Label == label && !c.Held {
+		if a.Label == label && !*c.Held {
 			if err := k.links.AddrDel(link, &a); err != nil {
 				return "", fmt.Errorf("remove %s from %s: %w", c.Address, c.Outside, err)
 			}
 			return fmt.Sprintf("%s: removed from %s", c.Address, c.Outside), nil
 		}
 	}
-	if present || !c.Held {
+	if present || !*c.Held {
 		return "", nil
 	}
 	own := &netlink.Addr{IPNet: &net.IPNet{IP: c.Address.AsSlice(), Mask: net.CIDRMask(32, 32)}, Label: label}

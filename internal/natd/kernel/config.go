@@ -11,8 +11,8 @@ type Config struct {
 	Outside string
 	// Address is what new connections of clients get as their source: the zone's secondary address, to which the Elastic IP is bound.
 	Address netip.Addr
-	// Held says that the instance has Address, which is then put on the interface.
-	Held bool
+	// Held says whether the instance has Address, which is then put on the interface. nil leaves it as it is: that is not known yet.
+	Held *bool
 	// Primary is the instance's own address. What the instance itself sends is left alone, unless Self is set.
 	Primary netip.Addr
 	// Self gives the instance's own connections to the Internet Address as well: for an instance whose primary address has no public one.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // patience is how long an answer may take that has to come; silence is how long is waited for one that must not.
@@ -287,4 +289,48 @@ func (k *Kernel) keepPorts(t testing.TB) {
 	k.nft.FlushChain(ch)
 	k.nft.AddRule(&nftables.Rule{Table: table, Chain: ch, Exprs: snat(address, false)})
 	must(t, k.nft.Flush())
+}
+
+func TestTheAddressIsOnTheInterfaceWhileItIsHeld(t *testing.T) {
+	n := newNetwork(t)
+	k := n.open(t)
+	c := example()
+	c.Address = netip.MustParseAddr("10.0.0.251")
+	on := func(want ...string) {
+		t.Helper()
+		link, err := k.links.LinkByName(c.Outside)
+		must(t, err)
+		addresses, err := k.links.AddrList(link, unix.AF_INET)
+		must(t, err)
+		got := []string{}
+		for _, a := range addresses {
+			if a.IP.Equal(c.Address.AsSlice()) {
+				got = append(got, a.IPNet.String()+" "+a.Label)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("on the interface: %q, want %q", got, want)
+		}
+	}
+	converge := func(held *bool) {
+		t.Helper()
+		c.Held = held
+		_, err := k.Converge(c)
+		must(t, err)
+	}
+	yes, no := true, false
+	converge(nil)
+	on()
+	converge(&yes)
+	on("10.0.0.251/32 eth0:nat")
+	converge(nil)
+	on("10.0.0.251/32 eth0:nat")
+	converge(&no)
+	on()
+	// What the system's own tools have put there is theirs.
+	n.addAddress(t, n.instance, "eth0", "10.0.0.251/24")
+	converge(&yes)
+	on("10.0.0.251/24 eth0")
+	converge(&no)
+	on("10.0.0.251/24 eth0")
 }
