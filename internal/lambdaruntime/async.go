@@ -47,6 +47,9 @@ type ResponseContext struct {
 func (f *function) process(id string, payload []byte) {
 	s := f.service
 	accepted := time.Now()
+	if s.options.QueueDelay > 0 && !s.sleep(s.options.QueueDelay) {
+		return
+	}
 	throttled := s.options.Retry.Throttled
 	failed := s.options.Retry.Failed
 	var last *Response

@@ -22,8 +22,9 @@ type Options struct {
 	Region, Account string
 	// Retry is the timing of asynchronous invocations.
 	Retry Retry
-	// DestinationDelay before a record is delivered; AWS documents none.
-	DestinationDelay time.Duration
+	// QueueDelay before an accepted event is run for the first time, and DestinationDelay before a record is delivered. AWS
+	// documents neither, and neither is zero there.
+	QueueDelay, DestinationDelay time.Duration
 	// Log takes every line that a function writes, and what the service has to say of it. It may be called from several
 	// goroutines at once.
 	Log func(function, line string)

@@ -355,6 +355,69 @@ var groups = []contract{
 		}
 		return nil
 	}},
+	{name: "an instance waits in its launch hook until that is completed", check: func(ctx context.Context, w *world) error {
+		if err := w.putHook("launch", "autoscaling:EC2_INSTANCE_LAUNCHING"); err != nil {
+			return err
+		}
+		if err := w.terminate(ctx, w.nodes[0].instance); err != nil {
+			return err
+		}
+		successor, err := w.only(ctx, "Pending:Wait")
+		if err != nil {
+			return err
+		}
+		if _, err := w.autoscaling.RecordLifecycleActionHeartbeat(ctx, &autoscaling.RecordLifecycleActionHeartbeatInput{
+			AutoScalingGroupName: &w.groups[0], LifecycleHookName: aws.String("launch"), InstanceId: &successor,
+		}); err != nil {
+			return err
+		}
+		if err := w.complete(ctx, "launch", successor, "CONTINUE"); err != nil {
+			return err
+		}
+		_, err = w.only(ctx, "InService")
+		return err
+	}, moto: "hooks hold nobody"},
+	{name: "an instance that abandons its launch is replaced", check: func(ctx context.Context, w *world) error {
+		if err := w.putHook("launch", "autoscaling:EC2_INSTANCE_LAUNCHING"); err != nil {
+			return err
+		}
+		if err := w.terminate(ctx, w.nodes[0].instance); err != nil {
+			return err
+		}
+		first, err := w.only(ctx, "Pending:Wait")
+		if err != nil {
+			return err
+		}
+		if err := w.complete(ctx, "launch", first, "ABANDON"); err != nil {
+			return err
+		}
+		second, err := w.only(ctx, "Pending:Wait")
+		if err == nil && second == first {
+			err = fmt.Errorf("%s waits again", first)
+		}
+		return err
+	}, moto: "hooks hold nobody"},
+	{name: "an instance waits in its termination hook until that is completed", check: func(ctx context.Context, w *world) error {
+		if err := w.putHook("leave", "autoscaling:EC2_INSTANCE_TERMINATING"); err != nil {
+			return err
+		}
+		old := w.nodes[0].instance
+		if _, err := w.autoscaling.SetInstanceHealth(ctx, &autoscaling.SetInstanceHealthInput{InstanceId: &old, HealthStatus: aws.String("Unhealthy")}); err != nil {
+			return err
+		}
+		w.settle()
+		states, err := w.states(ctx)
+		if err != nil || states[old] != "Terminating:Wait" {
+			return unexpected(states, err)
+		}
+		if err := w.complete(ctx, "leave", old, "CONTINUE"); err != nil {
+			return err
+		}
+		if states, err = w.states(ctx); err != nil || len(states) != 1 || states[old] != "" {
+			return unexpected(states, err)
+		}
+		return nil
+	}, moto: "hooks hold nobody"},
 	{name: "a lifecycle action that nobody waits for is not completed", check: func(ctx context.Context, w *world) error {
 		_, err := w.autoscaling.CompleteLifecycleAction(ctx, &autoscaling.CompleteLifecycleActionInput{
 			AutoScalingGroupName: &w.groups[0], LifecycleHookName: aws.String("polynat-launch"), InstanceId: &w.nodes[0].instance, LifecycleActionResult: aws.String("CONTINUE"),
@@ -456,6 +519,28 @@ func (w *world) associate(ctx context.Context, eni, address string, move *bool) 
 	if err == nil && aws.ToString(out.AssociationId) == "" {
 		err = fmt.Errorf("the association has no id")
 	}
+	return err
+}
+
+// only is the one instance of the first group, which has to be in a state.
+func (w *world) only(ctx context.Context, state string) (string, error) {
+	states, err := w.states(ctx)
+	if err != nil {
+		return "", err
+	}
+	for id, got := range states {
+		if len(states) == 1 && got == state {
+			return id, nil
+		}
+	}
+	return "", fmt.Errorf("want one instance that is %s, got %v", state, states)
+}
+
+func (w *world) complete(ctx context.Context, hook, instance, result string) error {
+	_, err := w.autoscaling.CompleteLifecycleAction(ctx, &autoscaling.CompleteLifecycleActionInput{
+		AutoScalingGroupName: &w.groups[0], LifecycleHookName: &hook, InstanceId: &instance, LifecycleActionResult: &result,
+	})
+	w.settle()
 	return err
 }
 

@@ -78,6 +78,12 @@ func motoWorld(t *testing.T, address string) *world {
 	}
 	response.Body.Close()
 	w := connect(t, address)
+	w.putHook = func(name, transition string) error {
+		_, err := w.autoscaling.PutLifecycleHook(t.Context(), &autoscaling.PutLifecycleHookInput{
+			AutoScalingGroupName: &w.groups[0], LifecycleHookName: &name, LifecycleTransition: &transition,
+		})
+		return err
+	}
 	if err := w.build(t.Context()); err != nil {
 		t.Fatalf("build the world in moto: %v", err)
 	}

@@ -61,6 +61,12 @@ func simulatedWorld(t *testing.T) *world {
 			"tags":           []any{sim.Object{"key": tagName, "value": tagValue, "propagateAtLaunch": true}},
 		})
 	}
+	w.putHook = func(name, transition string) error {
+		declare("aws:autoscaling/lifecycleHook:LifecycleHook", name, sim.Object{
+			"name": name, "autoscalingGroupName": w.groups[0], "lifecycleTransition": transition,
+		})
+		return nil
+	}
 	w.settle()
 	if err := w.find(t.Context()); err != nil {
 		t.Fatal(err)

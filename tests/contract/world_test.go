@@ -40,8 +40,10 @@ type world struct {
 	nodes                            [2]node
 	gateway, allocation, topic       string
 
-	// settle lets time pass until what was begun is done.
+	// settle lets time pass until what was begun is done, but not the hour that a hook waits.
 	settle func()
+	// putHook gives the first group a lifecycle hook.
+	putHook func(name, transition string) error
 }
 
 // node is a NAT instance.
@@ -97,7 +99,20 @@ func (w *world) eniOf(ctx context.Context, instance string) (ec2types.NetworkInt
 	return out.NetworkInterfaces[0], nil
 }
 
-// route is the default route of a table; nil if there is none.
+// states of the first group's instances.
+func (w *world) states(ctx context.Context) (map[string]string, error) {
+	out, err := w.autoscaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{AutoScalingGroupNames: w.groups[:1]})
+	if err != nil {
+		return nil, err
+	}
+	states := map[string]string{}
+	for _, i := range out.AutoScalingGroups[0].Instances {
+		states[*i.InstanceId] = string(i.LifecycleState)
+	}
+	return states, nil
+}
+
+// route is the route of a table to a destination; nil if there is none.
 func (w *world) route(ctx context.Context, table, destination string) (*ec2types.Route, error) {
 	out, err := w.ec2.DescribeRouteTables(ctx, &ec2.DescribeRouteTablesInput{RouteTableIds: []string{table}})
 	if err != nil {
