@@ -27,13 +27,18 @@ import (
 	"polynat/internal/natzone"
 )
 
-// The AWS calls that the controller makes; the prober makes none.
+// The AWS calls that the controller makes, by service; the prober makes none.
 type (
-	EC2         = control.EC2
+	// EC2 has those of EC2.
+	EC2 = control.EC2
+	// AutoScaling has those of Auto Scaling.
 	AutoScaling = control.AutoScaling
-	SSM         = control.SSM
-	SNS         = control.SNS
-	Lambda      = control.Lambda
+	// SSM has those of the parameter store.
+	SSM = control.SSM
+	// SNS has those of SNS.
+	SNS = control.SNS
+	// Lambda has those of Lambda.
+	Lambda = control.Lambda
 )
 
 // New makes the function that the environment names: exactly one of [natzone.ProberVariable] and

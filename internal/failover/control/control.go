@@ -49,8 +49,10 @@ type Controller struct {
 	known bool // state is what the parameter holds, or newer
 	dirty bool // state has not been saved
 
-	holder  string // instance that the routes pointed at when last looked up
-	ids     map[string]bool
+	holder  string          // instance that the routes pointed at when last looked up
+	ids     map[string]bool // of instances that ever had to do with the zone
+	looked  time.Time       // when its routes were looked up
+	told    map[string]time.Time
 	agent   *natzone.Health
 	heard   time.Time
 	checked time.Time // when the standby's state was looked up
@@ -60,7 +62,7 @@ type Controller struct {
 func New(zone natzone.Controller, api API, client Client, out io.Writer, log *slog.Logger) *Controller {
 	return &Controller{
 		zone: zone, api: api, client: client, out: out, log: log,
-		Timeout: 600 * time.Millisecond, ids: map[string]bool{},
+		Timeout: 600 * time.Millisecond, ids: map[string]bool{}, told: map[string]time.Time{},
 	}
 }
 
@@ -98,7 +100,7 @@ func (c *Controller) message(ctx context.Context, m event.Message) error {
 	defer cancel()
 	state, o, err := c.gather(within, m)
 	if err != nil {
-		return c.anew(ctx, m, err)
+		return c.anew(ctx, m, err, 0)
 	}
 	plan := decide.Decide(c.zone, state, m, o)
 	c.see(o)
@@ -111,17 +113,22 @@ func (c *Controller) message(ctx context.Context, m event.Message) error {
 	c.log.Info("decision", "message", kind, "note", plan.Note, "moves", len(plan.Moves), "failed", len(failed), "replace", plan.Replace,
 		"complete", plan.Complete, "onStandby", plan.OnStandby, "standbyBroken", plan.Broken)
 	if len(failed) > 0 {
-		return c.anew(ctx, m, errors.Join(failed...))
+		quiet := decide.Quiet // it was refused, and will be again
+		if within.Err() != nil {
+			quiet = 0
+		}
+		return c.anew(ctx, m, errors.Join(failed...), quiet)
 	}
 	return nil
 }
 
 // foreign says that an event is about instances that never had to do with the zone. The controller gets those of the whole
-// account; they cost it no call once it has looked at its routes.
+// account; they cost it no call once it has looked at its routes. An instance that has claimed the zone since, and is gone
+// already, is the prober's to find.
 func (c *Controller) foreign(m event.Message) bool {
 	switch m := m.(type) {
 	case event.Instances:
-		if len(c.ids) == 0 {
+		if len(c.ids) == 0 && time.Since(c.looked) > recent {
 			return false
 		}
 		for _, id := range m.IDs {
@@ -152,6 +159,7 @@ func (c *Controller) hear(m event.Message) {
 
 // see notes what was looked up.
 func (c *Controller) see(o decide.Observation) {
+	c.looked = time.Now()
 	for _, r := range o.Routes {
 		if r.Instance != "" {
 			c.ids[r.Instance] = true
@@ -177,12 +185,12 @@ func (c *Controller) until(m event.Message) time.Time {
 // anew is what follows where a message could not be acted on. After a verdict that has become stale, the prober looks
 // again, for which its invocation is tried until the API is back. A minute's report is followed by the next one. Any other
 // message is repeated by Lambda.
-func (c *Controller) anew(ctx context.Context, m event.Message, err error) error {
+func (c *Controller) anew(ctx context.Context, m event.Message, err error, quiet time.Duration) error {
 	r, ok := verdict(m)
 	switch {
 	case ok && r.Tick.Until.After(time.Now()):
 		c.log.Warn("verdict could not be acted on", "error", err)
-		return c.again(ctx, natzone.Tick{Time: r.Tick.Time, Until: r.Tick.Until})
+		return c.again(ctx, natzone.Tick{Time: r.Tick.Time, Until: r.Tick.Until, Quiet: natzone.Duration(quiet)})
 	case ok:
 		c.log.Warn("verdict could not be acted on, and its slot is over", "error", err)
 		return nil
@@ -204,7 +212,9 @@ func (c *Controller) withdraw(plan decide.Plan, before decide.State, o decide.Ob
 		plan.Note = text
 		plan.Alerts = nil
 	}
-	plan.Alerts = append(plan.Alerts, decide.Alert{Subject: c.zone.Name + " " + c.zone.Zone + ": routes could not be moved", Text: text})
+	plan.Alerts = append(plan.Alerts, decide.Alert{
+		Subject: c.zone.Name + " " + c.zone.Zone + ": routes could not be moved", Text: text, Recurs: true,
+	})
 	return plan
 }
 

@@ -218,6 +218,36 @@ func TestARouteThatComesOrGoesMeanwhile(t *testing.T) {
 	})
 }
 
+func TestARefusalIsToldOnceAnHourAndTriedTwelveTimesAMinuteAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("i-1", "i-1", "i-1")
+		a.fault = func(call string) error {
+			if strings.HasPrefix(call, "ReplaceRoute") {
+				return refusal("UnauthorizedOperation", "You are not authorized to perform this operation.")
+			}
+			return nil
+		}
+		c := controller(a, alive, io.Discard)
+		var quiet []natzone.Duration
+		a.invoke = func(payload []byte) {
+			var tick natzone.Tick
+			if err := json.Unmarshal(payload, &tick); err != nil {
+				t.Error(err)
+			}
+			quiet = append(quiet, tick.Quiet)
+		}
+		for range 5 {
+			handle(t, c, record(t, natzone.Streak, nil))
+		}
+		if len(a.told) != 1 || len(quiet) != 5 || slices.Min(quiet) < natzone.Duration(decide.Quiet) {
+			t.Errorf("alerts %v, prober started with %v", a.told, quiet)
+		}
+		if s, _ := c.snapshot(); !s.Since.IsZero() {
+			t.Errorf("state %+v: nothing was moved", s)
+		}
+	})
+}
+
 func TestDeadTargetsMoveNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount("i-1", "i-1", "i-1")
@@ -370,6 +400,14 @@ func TestInstancesOfOthersCostNoCall(t *testing.T) {
 		}
 		if a.made() != "" {
 			t.Errorf("calls: %s", a.made())
+		}
+		onStandby := newAccount("nat-1")
+		cold := controller(onStandby, alive, io.Discard)
+		for range 10 {
+			handle(t, cold, stopping("i-9"))
+		}
+		if want := "DescribeRouteTables 1, GetParameter 1"; onStandby.made() != want {
+			t.Errorf("calls on the standby: %s, want %s", onStandby.made(), want)
 		}
 		handle(t, c, stopping("i-1"))
 		if a.hops() != "nat-1 nat-1 nat-1" {

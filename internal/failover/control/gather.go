@@ -73,8 +73,9 @@ func (c *Controller) gather(ctx context.Context, m event.Message) (decide.State,
 	if decide.Due(c.zone, s, m, o.Now) {
 		var err error
 		if o.InService, o.Peers, err = c.peers(ctx); err != nil {
-			return s, o, err
+			c.log.Error("no replacement", "error", err)
 		}
+		o.Looked = err == nil
 	}
 	return s, o, nil
 }

@@ -105,11 +105,20 @@ func (c *Controller) perform(ctx context.Context, plan decide.Plan) {
 	}
 	for _, a := range plan.Alerts {
 		c.log.Warn("alert", "subject", a.Subject, "text", a.Text)
-		if c.zone.AlertTopic != "" {
+		if c.zone.AlertTopic != "" && c.news(a) {
 			do("alert", func() error { return c.tell(ctx, a) })
 		}
 	}
 	wg.Wait()
+}
+
+// news says that an alert has not been told lately.
+func (c *Controller) news(a decide.Alert) bool {
+	if a.Recurs && time.Since(c.told[a.Subject]) < time.Hour {
+		return false
+	}
+	c.told[a.Subject] = time.Now()
+	return true
 }
 
 // unsaved says whether the state is to be written: not over one that could not be read, for what it knows of replacements

@@ -50,6 +50,8 @@ func Decide(zone natzone.Controller, s State, m event.Message, o Observation) Pl
 		j.terminating(m)
 	case event.LaunchFailed:
 		j.alert("no instance could be launched", "The Auto Scaling group "+m.Group+" could not launch an instance: "+m.Reason)
+		j.Alerts[0].Recurs = true
+		j.Note = "no instance could be launched"
 	case event.Silent:
 		j.Note = "the prober ended without a report: " + m.Reason
 	case event.Ignored:
@@ -123,8 +125,12 @@ func (j *judge) standbyFails(r natzone.Report) {
 		return
 	}
 	j.Note = "the standby does not work either"
-	j.broken(fmt.Sprintf("The zone is on its standby %s, and the prober still finds: %s (%s). Nothing is left to move to.",
-		j.standby(), r.Cause, list(r.Failing)))
+	found := string(r.Cause) + ": " + list(r.Failing)
+	if r.Cause == natzone.Egress {
+		found = "traffic leaves from " + r.Egress.String() + ", which is not one of the zone's addresses"
+	}
+	j.broken(fmt.Sprintf("No instance serves the zone, its standby is %s, and the prober finds: %s. Nothing is left to move to.",
+		j.standby(), found))
 }
 
 // fail moves what points at the instance.
@@ -198,7 +204,7 @@ func (j *judge) minute(r natzone.Report) {
 	j.track()
 	j.recovered()
 	if j.heals(r) {
-		j.replace(r)
+		j.replace()
 	}
 }
 
@@ -254,7 +260,10 @@ func (j *judge) heals(r natzone.Report) bool {
 
 // replace has the instance replaced, unless another zone is in need too. Of two zones that are on their standby, the first
 // by name goes first: if each waited for the other, neither would ever heal.
-func (j *judge) replace(natzone.Report) {
+func (j *judge) replace() {
+	if !j.o.Looked {
+		return
+	}
 	for _, p := range j.o.Peers {
 		if !p.Healthy || !p.Holds && p.Zone < j.zone.Zone {
 			j.Note = "the instance is to be replaced once zone " + p.Zone + " is well"

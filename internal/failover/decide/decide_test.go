@@ -367,7 +367,7 @@ func (w *world) tell(m event.Message, control Control) {
 	w.t.Helper()
 	o := Observation{Now: at(w.now), Routes: every(w.holder), Control: control, Holder: w.holder, Standby: available}
 	if Due(w.zone, w.state, m, o.Now) {
-		o.InService, o.Peers = []string{w.instance}, w.peers
+		o.Looked, o.InService, o.Peers = true, []string{w.instance}, w.peers
 	}
 	p := Decide(w.zone, w.state, m, o)
 	w.state = p.State

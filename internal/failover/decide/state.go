@@ -112,8 +112,9 @@ type Observation struct {
 	Control Control
 	// Standby is the state of the gateway as EC2 names it; empty if not looked up.
 	Standby string
-	// InService are the healthy instances in service of the zone's own group, and Peers the other zones; looked up if
-	// [Due].
+	// InService are the healthy instances in service of the zone's own group, and Peers the other zones, if Looked: where a
+	// replacement is [Due].
+	Looked    bool
 	InService []string
 	Peers     []Peer
 }
@@ -126,7 +127,11 @@ type Move struct {
 }
 
 // Alert goes to people.
-type Alert struct{ Subject, Text string }
+type Alert struct {
+	Subject, Text string
+	// Recurs says that the same is found again and again until somebody acts: it is told once an hour.
+	Recurs bool
+}
 
 // Plan is what is to be done, in this order: Moves, then everything else. State is the state once Moves have succeeded.
 type Plan struct {

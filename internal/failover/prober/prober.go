@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"polynat/internal/failover/detect"
@@ -37,6 +38,7 @@ type Prober struct {
 	client *probe.Client
 	out    io.Writer
 	log    *slog.Logger
+	warm   atomic.Bool
 }
 
 // New checks the configuration. Metrics go to out, which is the function's standard output.
@@ -75,12 +77,16 @@ func (p *Prober) Run(ctx context.Context, tick natzone.Tick) natzone.Report {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // what is still under way ends with the minute: a frozen environment must not wake up to it
+	if !p.warm.Swap(true) && slot.Begin.After(started) {
+		// The first handshakes of a process take the most CPU, of which it has little: they are made while it waits.
+		go p.client.Round(ctx, started, p.config.Targets, slot.Begin.Sub(started))
+	}
 	verdict := w.run(ctx)
 	report := w.report(tick, verdict)
 	p.publish(report, w.detector)
 	p.log.Info("report", "cause", report.Cause, "failing", report.Failing, "rounds", report.Rounds, "failedRounds", report.FailedRounds,
 		"attempts", report.Attempts, "failedAttempts", report.FailedAttempts, "classes", report.Classes, "egress", report.Egress,
-		"late", max(0, started.Sub(tick.Time.Add(natzone.SlotLead))).Seconds())
+		"begin", slot.Begin, "scheduled", tick.Until.IsZero())
 	return report
 }
 
