@@ -62,20 +62,27 @@ func (c *Cloud) bind(s *state, a *Address, e *netInterface, to *PrivateAddress) 
 	}
 }
 
-// unbind takes an Elastic IP from where it is. An instance's primary address then gets a public one assigned again if it had
-// one by itself, unless another Elastic IP is on a secondary address.
+// unbind takes an Elastic IP from where it is.
 func (c *Cloud) unbind(s *state, a *Address) {
 	e, ok := s.Interfaces[a.NetworkInterfaceID]
 	if ok {
 		if p := e.private(a.PrivateIPAddress); p != nil {
 			*p = PrivateAddress{PrivateIPAddress: p.PrivateIPAddress, Primary: p.Primary}
-			if m := s.Machines[e.InstanceID]; p.Primary && m != nil && m.AutoPublic && !slices.ContainsFunc(e.PrivateIPAddresses, func(o PrivateAddress) bool { return o.AllocationID != "" }) {
-				p.PublicIP = s.publicAddress("assigned", assignedPool)
-			}
 		}
+		s.assignAgain(e)
 		c.showLater(s, e)
 	}
 	a.free()
+}
+
+// assignAgain gives an instance's primary address a public one again after an Elastic IP has left the interface, if the
+// instance got one at launch and no other Elastic IP is on the interface.
+func (s *state) assignAgain(e *netInterface) {
+	m, primary := s.Machines[e.InstanceID], e.private("")
+	if m == nil || !m.AutoPublic || primary.PublicIP != "" || slices.ContainsFunc(e.PrivateIPAddresses, func(o PrivateAddress) bool { return o.AllocationID != "" }) {
+		return
+	}
+	primary.PublicIP = s.publicAddress("assigned", assignedPool)
 }
 
 // addressTarget finds the interface and the private address that an Elastic IP is to be bound to.
@@ -290,6 +297,7 @@ func (c *Cloud) moveAddress(s *state, from, to *netInterface, address string) {
 	if from != nil {
 		moved = *from.private(address)
 		from.PrivateIPAddresses = slices.DeleteFunc(from.PrivateIPAddresses, func(a PrivateAddress) bool { return a.PrivateIPAddress == address })
+		s.assignAgain(from)
 		c.showLater(s, from)
 	}
 	to.PrivateIPAddresses = append(to.PrivateIPAddresses, moved)
@@ -327,6 +335,7 @@ func (c *Cloud) UnassignPrivateIPAddresses(in UnassignPrivateIPAddressesInput) e
 			}
 			e.PrivateIPAddresses = slices.DeleteFunc(e.PrivateIPAddresses, func(a PrivateAddress) bool { return a.PrivateIPAddress == address })
 		}
+		s.assignAgain(e)
 		c.showLater(s, e)
 		return nil
 	})
