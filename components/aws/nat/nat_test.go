@@ -88,6 +88,8 @@ func (w world) lookup(token string, args map[string]any) (map[string]any, error)
 		id := args["id"].(string)
 		letter := id[len(id)-1]
 		return map[string]any{"availabilityZone": w.region + string(letter), "vpcId": "vpc-1", "cidrBlock": fmt.Sprintf("10.0.%d.0/24", letter-'a')}, nil
+	case "aws:ec2/getRouteTable:getRouteTable":
+		return map[string]any{"routeTableId": args["routeTableId"], "routes": []any{map[string]any{"cidrBlock": "10.0.0.0/16", "gatewayId": "local"}}}, nil
 	case "aws:ec2/getElasticIp:getElasticIp":
 		return map[string]any{"publicIp": "203.0.113." + fmt.Sprint(int(args["id"].(string)[len("eipalloc-0000000")])-'0'+100)}, nil
 	case "aws:ec2/getNatGateway:getNatGateway":
@@ -364,7 +366,16 @@ func TestAGroupReplacesItsInstanceWithoutAGap(t *testing.T) {
 		"instanceRefresh": map[string]any{"strategy": "Rolling", "preferences": map[string]any{
 			"minHealthyPercentage": 100.0, "maxHealthyPercentage": 200.0, "instanceWarmup": "0",
 		}},
-		"launchTemplate": map[string]any{"id": "egress-template-eu-west-1a.id", "version": "1"},
+		"mixedInstancesPolicy": map[string]any{
+			"instancesDistribution": map[string]any{
+				"onDemandAllocationStrategy": "prioritized", "onDemandBaseCapacity": 0.0, "onDemandPercentageAboveBaseCapacity": 100.0,
+				"spotAllocationStrategy": "capacity-optimized-prioritized",
+			},
+			"launchTemplate": map[string]any{
+				"launchTemplateSpecification": map[string]any{"launchTemplateId": "egress-template-eu-west-1a.id", "version": "1"},
+				"overrides":                   []any{map[string]any{"instanceType": "t4g.small"}},
+			},
+		},
 		"initialLifecycleHooks": []any{
 			map[string]any{
 				"name": natzone.LaunchHook, "lifecycleTransition": "autoscaling:EC2_INSTANCE_LAUNCHING", "defaultResult": "ABANDON", "heartbeatTimeout": 600.0,

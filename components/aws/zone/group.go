@@ -91,7 +91,6 @@ var groupMetrics = []string{
 
 // autoScaling makes the group of one.
 func (z *Zone) autoScaling(args *LaunchArgs, template *ec2.LaunchTemplate) (*autoscaling.Group, error) {
-	version := pulumi.Sprintf("%d", template.LatestVersion)
 	group := &autoscaling.GroupArgs{
 		Name:    pulumi.String(z.args.Names.Group()),
 		MinSize: pulumi.Int(1), DesiredCapacity: pulumi.Int(1),
@@ -104,6 +103,7 @@ func (z *Zone) autoScaling(args *LaunchArgs, template *ec2.LaunchTemplate) (*aut
 		VpcZoneIdentifiers: pulumi.StringArray{z.args.PublicSubnetID},
 		// The launch hook says when an instance serves, so that nothing needs to be waited for after it.
 		DefaultInstanceWarmup: pulumi.Int(0), HealthCheckGracePeriod: pulumi.Int(0), HealthCheckType: pulumi.String("EC2"),
+		MixedInstancesPolicy:   mixed(args, template),
 		InitialLifecycleHooks:  z.initialHooks(args),
 		CapacityRebalance:      pulumi.Bool(args.Spot),
 		MaxInstanceLifetime:    pulumi.Int(int(args.Lifetime.Seconds())),
@@ -120,19 +120,15 @@ func (z *Zone) autoScaling(args *LaunchArgs, template *ec2.LaunchTemplate) (*aut
 			},
 		}
 	}
-	if !args.Spot && len(args.Types) == 1 {
-		group.LaunchTemplate = &autoscaling.GroupLaunchTemplateArgs{Id: template.ID(), Version: version}
-	} else {
-		group.MixedInstancesPolicy = mixed(args, template, version)
-	}
 	// What the group needs while it terminates its instance outlives it, and the routes outlive them all.
 	ready := slices.Concat(z.Routes, z.rules, args.Ready)
 	return autoscaling.NewGroup(z.ctx, z.childName("group"), group, z.childOpts(
 		pulumi.DependsOn(ready), pulumi.IgnoreChanges([]string{"initialLifecycleHooks"}), pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: (args.TerminateHeartbeat + 15*time.Minute).String()}))...)
 }
 
-// mixed takes the types in their order, or where Spot has most of them to give.
-func mixed(args *LaunchArgs, template *ec2.LaunchTemplate, version pulumi.StringInput) *autoscaling.GroupMixedInstancesPolicyArgs {
+// mixed takes the types in their order, or where Spot has most of them to give. It is used for a single type on demand, too:
+// the provider does not notice when a group that once had a policy has none.
+func mixed(args *LaunchArgs, template *ec2.LaunchTemplate) *autoscaling.GroupMixedInstancesPolicyArgs {
 	var overrides autoscaling.GroupMixedInstancesPolicyLaunchTemplateOverrideArray
 	for _, t := range args.Types {
 		overrides = append(overrides, &autoscaling.GroupMixedInstancesPolicyLaunchTemplateOverrideArgs{InstanceType: pulumi.String(t)})
@@ -148,7 +144,7 @@ func mixed(args *LaunchArgs, template *ec2.LaunchTemplate, version pulumi.String
 		},
 		LaunchTemplate: &autoscaling.GroupMixedInstancesPolicyLaunchTemplateArgs{
 			LaunchTemplateSpecification: &autoscaling.GroupMixedInstancesPolicyLaunchTemplateLaunchTemplateSpecificationArgs{
-				LaunchTemplateId: template.ID(), Version: version.ToStringOutput(),
+				LaunchTemplateId: template.ID(), Version: pulumi.Sprintf("%d", template.LatestVersion),
 			},
 			Overrides: overrides,
 		},

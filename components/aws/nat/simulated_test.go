@@ -1,0 +1,208 @@
+package nat_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	pulumiaws "github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
+
+	"polynat/components/aws/nat"
+	"polynat/components/aws/vpc"
+	"polynat/internal/engine"
+	"polynat/internal/sim"
+	"polynat/internal/sim/aws"
+)
+
+// region is a simulated AWS with a stack of a VPC and the component in it.
+type region struct {
+	*testing.T
+	cloud *aws.Cloud
+	stack *engine.Stack
+	// served are the subnets that have had a way out, lost what they lost.
+	served map[string]bool
+	lost   map[string]string
+}
+
+func newRegion(t *testing.T) *region {
+	t.Helper()
+	r := &region{T: t, cloud: aws.New(aws.Options{Region: "eu-west-1", AddressQuota: -1, NoThrottling: true}), served: map[string]bool{}, lost: map[string]string{}}
+	r.cloud.OnChange = r.observe
+	stack, err := engine.New(engine.Options{
+		Project: "polynat", Stack: "dev", Config: map[string]string{"aws:region": "eu-west-1"},
+		Providers: map[string]pulumirpc.ResourceProviderServer{"aws": sim.NewServer(aws.Schema(), r.cloud)},
+		Program:   func(*pulumi.Context) error { return nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stack.Close)
+	r.stack = stack
+	return r
+}
+
+// observe looks at every way out after every single change: one that has worked must go on to work.
+func (r *region) observe() {
+	for _, id := range r.cloud.VPCs() {
+		for _, way := range r.cloud.WaysOut(id) {
+			key := way.Subnet + " " + way.Destination.String()
+			if way.Works {
+				r.served[key] = true
+			} else if r.served[key] {
+				r.lost[key] = way.Why
+			}
+		}
+	}
+}
+
+// network makes a VPC, and arguments for it.
+func network(ctx *pulumi.Context, letters string) (*nat.Args, error) {
+	provider, err := pulumiaws.NewProvider(ctx, "aws", &pulumiaws.ProviderArgs{Region: pulumi.String("eu-west-1")})
+	if err != nil {
+		return nil, err
+	}
+	layout := map[string]vpc.Zone{}
+	for _, letter := range "abc" { // the VPC stays as it is
+		n := int(letter - 'a')
+		layout["eu-west-1"+string(letter)] = vpc.Zone{
+			Public:  fmt.Sprintf("10.0.%d.0/24", n),
+			Private: map[string]string{"app": fmt.Sprintf("10.0.%d.0/24", 10+n), "db": fmt.Sprintf("10.0.%d.0/24", 20+n)},
+		}
+	}
+	made, err := vpc.New(ctx, "vpc", &vpc.Args{CIDR: "10.0.0.0/16", Zones: layout, Provider: provider})
+	if err != nil {
+		return nil, err
+	}
+	args := &nat.Args{VPC: nat.VPC{ID: made.VPCID, CIDRs: []string{"10.0.0.0/16"}}, Zones: map[string]nat.Zone{}, Artefacts: prebuilt, Provider: provider}
+	for _, letter := range letters {
+		key := "eu-west-1" + string(letter)
+		z := made.Zones[key]
+		tables := map[string]nat.Table{}
+		for k, id := range z.RouteTables {
+			tables[k] = nat.Table{ID: id, Subnets: []pulumi.StringInput{z.PrivateSubnets[k]}}
+		}
+		args.Zones[key] = nat.Zone{Public: nat.Subnet{ID: z.PublicSubnet, CIDR: layout[key].Public}, Tables: tables}
+	}
+	return args, nil
+}
+
+// up deploys the component as changed, and returns what the update did.
+func (r *region) up(letters string, change func(*nat.Args)) *engine.Result {
+	r.Helper()
+	r.stack.SetProgram(func(ctx *pulumi.Context) error {
+		args, err := network(ctx, letters)
+		if err != nil {
+			return err
+		}
+		change(args)
+		_, err = nat.New(ctx, "egress", args)
+		return err
+	})
+	result, err := r.stack.Up(context.Background())
+	if err != nil {
+		r.Fatalf("update: %v\n%s", err, strings.Join(result.Diagnostics, "\n"))
+	}
+	r.cloud.Advance(10 * time.Minute)
+	return result
+}
+
+// whole tells that nothing was lost, and that every table's default route leads to a hop of that kind.
+func (r *region) whole(step string, hop aws.Hop, zones string) {
+	r.Helper()
+	for way, why := range r.lost {
+		r.Errorf("%s: %s lost its way out: %s", step, way, why)
+	}
+	clear(r.lost)
+	for _, id := range r.cloud.VPCs() {
+		for _, way := range r.cloud.WaysOut(id) {
+			if strings.Contains(zones, way.Zone[len(way.Zone)-1:]) && (!way.Works || way.Hop != hop) {
+				r.Errorf("%s: %s of %s in %s leads to %s, works %v (%s), want %s", step, way.Destination, way.Subnet, way.Zone, way.Hop, way.Works, way.Why, hop)
+			}
+		}
+	}
+}
+
+func same(*nat.Args) {}
+
+func TestOnTheSimulatedCloudNoSubnetLosesItsWayOut(t *testing.T) {
+	r := newRegion(t)
+	r.up("ab", same)
+	r.whole("deploy", aws.HopInstance, "ab")
+	if again := r.up("ab", same); len(again.Steps) > 0 {
+		t.Errorf("a second update does %v", again.Steps)
+	}
+	for _, step := range []struct {
+		name, zones string
+		change      func(*nat.Args)
+	}{
+		{"type", "ab", func(a *nat.Args) { a.Instance.Types = []string{"c7gn.medium"} }},
+		{"zone added", "abc", same},
+		{"mixed types on Spot", "abc", func(a *nat.Args) {
+			a.Instance = nat.Instance{Types: []string{"c7gn.medium", "c6gn.medium"}, Market: nat.Spot}
+		}},
+		{"shared standby", "abc", func(a *nat.Args) { a.Standby, a.SharedStandby.Zone = nat.Shared, "eu-west-1b" }},
+		{"shared standby elsewhere", "abc", func(a *nat.Args) { a.Standby, a.SharedStandby.Zone = nat.Shared, "eu-west-1c" }},
+		{"no standby", "abc", func(a *nat.Args) { a.Standby = nat.None }},
+		{"standby per zone", "abc", same},
+		{"window", "abc", func(a *nat.Args) { a.Rotation.Window = window() }},
+		{"heartbeats", "abc", func(a *nat.Args) {
+			a.Instance.LaunchHeartbeat, a.Instance.TerminateHeartbeat = time.Minute*9, time.Minute
+		}},
+	} {
+		r.up(step.zones, step.change)
+		r.whole(step.name, aws.HopInstance, step.zones)
+	}
+	// A zone that goes takes its routes with it, and no other's.
+	r.served = maps.Collect(func(yield func(string, bool) bool) {
+		for _, way := range r.cloud.WaysOut(r.cloud.VPCs()[0]) {
+			if key := way.Subnet + " " + way.Destination.String(); !strings.HasSuffix(way.Zone, "a") && !yield(key, true) {
+				return
+			}
+		}
+	})
+	r.cloud.OnChange = func() {
+		served := maps.Clone(r.served)
+		r.observe()
+		r.served = served
+	}
+	r.up("bc", same)
+	r.whole("first zone removed", aws.HopInstance, "bc")
+}
+
+// TestDestroyKeepsTheWayOutUntilNothingElseIsLeft: the routes are the last of what a subnet's traffic needs.
+func TestDestroyKeepsTheWayOutUntilNothingElseIsLeft(t *testing.T) {
+	for _, standby := range []nat.StandbyMode{nat.PerZone, nat.None} {
+		r := newRegion(t)
+		r.up("a", func(a *nat.Args) { a.Standby = standby })
+		r.whole("deploy", aws.HopInstance, "a")
+		result, err := r.stack.Destroy(context.Background())
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", standby, err, strings.Join(result.Diagnostics, "\n"))
+		}
+		var order []string
+		for _, s := range result.Steps {
+			if s.Op == "delete" {
+				order = append(order, s.Type)
+			}
+		}
+		first := slices.Index(order, routeType)
+		for _, typ := range []string{groupType, functionType} {
+			for i, other := range order {
+				if other == typ && i > first {
+					t.Errorf("%s: a %s goes after the first route", standby, typ)
+				}
+			}
+		}
+		for way, why := range r.lost {
+			if standby != nat.None && !strings.Contains(why, "no route") {
+				t.Errorf("%s: %s: %s", standby, way, why)
+			}
+		}
+	}
+}
