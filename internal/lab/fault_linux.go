@@ -24,7 +24,7 @@ const (
 	DataDropped Fault = "data dropped"
 	// DataReset: connections open, and are reset when something is said.
 	DataReset Fault = "data reset"
-	// Drip: connections open, and answers trickle: ten packets a second, whoever they are for.
+	// Drip: connections open, and answers trickle: two packets a second, whoever they are for.
 	Drip Fault = "drip"
 	// Loss30 and Loss5: so many of 100 packets are lost, each way.
 	Loss30 Fault = "loss 30 %"
@@ -32,7 +32,7 @@ const (
 )
 
 // dripRate is packets a second that a dripping node lets pass.
-const dripRate = 10
+const dripRate = 2
 
 // Break gives the node a fault, in one step.
 func (n *Node) Break(f Fault) error {

@@ -1,0 +1,317 @@
+package drill
+
+import (
+	"fmt"
+	"time"
+
+	"polynat/internal/lab"
+	"polynat/internal/natzone"
+	"polynat/internal/sim/aws"
+	"polynat/internal/sim/aws/api"
+)
+
+// restore is natzone's: when an instance claims back.
+type restore = natzone.Restore
+
+// Bounds of issue and README: how soon new connections are back after a failure that the probes see, and by how many calls
+// for three tables.
+const (
+	backWithin = 1.5 // seconds, median
+	apiBackIn  = 3.0 // seconds after the API's return
+	maxCalls   = 8
+)
+
+func back(within float64) bound {
+	return bound{fmt.Sprintf("new connections are back within %.1f s, median", within), func(r Result) bool { return r.OutageSeconds.Median <= within }}
+}
+
+func calls(most int) bound {
+	return bound{fmt.Sprintf("at most %d API calls", most), func(r Result) bool { return r.APICalls <= most }}
+}
+
+func moved(exactly int) bound {
+	return bound{fmt.Sprintf("%d transitions", exactly), func(r Result) bool { return r.Transitions == exactly }}
+}
+
+func movedAtMost(n int) bound {
+	return bound{fmt.Sprintf("at most %d transitions", n), func(r Result) bool { return r.Transitions <= n }}
+}
+
+func nothingLost() bound {
+	return bound{"no new connection lost, no established one cut", func(r Result) bool { return r.LostConnections == 0 && r.CutConnections == 0 }}
+}
+
+func lostAtMost(share float64) bound {
+	return bound{fmt.Sprintf("at most %.1f %% of new connections lost", share*100), func(r Result) bool {
+		return float64(r.LostConnections) <= share*float64(r.AttemptedConnections)
+	}}
+}
+
+// drills in the order in which they are played.
+func drills() []drill {
+	var ds []drill
+	grey := "the agent is frozen at the moment of the fault: it would mend it"
+	for _, f := range []struct {
+		name  string
+		fault lab.Fault
+		note  string
+	}{
+		{"silent death", lab.Dead, ""},
+		{"forwarding off", lab.ForwardingOff, grey},
+		{"NAT rule lost", lab.RulesLost, grey},
+		{"SYN passes but data does not", lab.DataDropped, grey},
+		{"reset on data", lab.DataReset, grey},
+		{"slow drip", lab.Drip, grey},
+		{"partial loss", lab.Loss30, grey + "; 30 % of packets are lost each way, so that some connections are answered at any time: decided and lost say more than the outage"},
+	} {
+		d := drill{name: f.name, runs: 10, play: failure(f.fault, true), bounds: []bound{back(backWithin), calls(maxCalls), moved(1)}}
+		if f.note != "" {
+			d.notes = []string{f.note}
+		}
+		ds = append(ds, d)
+	}
+	return append(ds,
+		drill{name: "forwarding off, agent running", runs: 3, play: failure(lab.ForwardingOff, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
+		drill{name: "NAT rule lost, agent running", runs: 3, play: failure(lab.RulesLost, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
+		drill{name: "DNS down", runs: 1, play: namesDown, bounds: []bound{moved(0), nothingLost()}},
+		drill{name: "targets down", runs: 1, play: targetsDown, bounds: []bound{moved(0), nothingLost()},
+			notes: []string{"clients use servers that are not among the targets"}},
+		drill{name: "packet loss 5 %", runs: 1, play: someLoss, bounds: []bound{moved(0)},
+			notes: []string{"one minute of packets; an hour of simulated time is in the tests of internal/failover/detect"}},
+		drill{name: "API down", runs: 1, play: apiDown, bounds: []bound{moved(0), nothingLost()}},
+		drill{name: "API down while dead", runs: 3, play: apiDownWhileDead, bounds: []bound{back(apiBackIn), moved(1)},
+			notes: []string{"measured from the API's return, 10 s after the death"}},
+		drill{name: "API throttled", runs: 3, play: apiThrottled, bounds: []bound{back(apiBackIn), moved(1)},
+			notes: []string{"every other call is refused with RequestLimitExceeded"}},
+		drill{name: "standby broken", runs: 1, play: standbyBroken, bounds: []bound{moved(0), nothingLost()}},
+		drill{name: "both broken", runs: 1, play: bothBroken, bounds: []bound{back(backWithin), moved(1)},
+			notes: []string{"measured from the standby's repair, 5 s after the death"}},
+		drill{name: "planned rotation", runs: 3, play: rotation, bounds: []bound{lostAtMost(0.01)}},
+		drill{name: "Spot notice", runs: 3, play: spotNotice, bounds: []bound{lostAtMost(0.01), movedAtMost(2)}},
+		drill{name: "reboot", runs: 3, play: reboot, bounds: []bound{back(backWithin), movedAtMost(2)}, restore: short(5 * time.Second),
+			notes: []string{"the machine is away for 5 s, and claims back after 5 s instead of 10 min"}},
+		drill{name: "flapping instance", runs: 1, play: flapping, bounds: []bound{movedAtMost(2)}, restore: short(30 * time.Second),
+			notes: []string{"10 min in 30 s: the instance is dead for 3 of every 6 s, and claims back after 30 s instead of 10 min"}},
+		drill{name: "two zones at once", runs: 3, zones: 2, play: twoZones, bounds: []bound{back(backWithin), moved(2)}},
+	)
+}
+
+// short restores after a dwell.
+func short(dwell time.Duration) *restore {
+	return &restore{Dwell: natzone.Duration(dwell), MaxDwell: natzone.Duration(24 * dwell)}
+}
+
+// recovery is how long a drill waits for what has to come.
+const recovery = 20 * time.Second
+
+// failure breaks the instance and waits until its zone is on the standby; or, where the agent may mend it, until the
+// zone works.
+func failure(f lab.Fault, frozen bool) func(*stage) error {
+	return func(s *stage) error {
+		z := s.zones[0]
+		_, node := s.instance(z)
+		if frozen {
+			node.Freeze()
+		}
+		s.mark()
+		if err := node.Break(f); err != nil {
+			return err
+		}
+		if !frozen {
+			if f == lab.ForwardingOff || f == lab.RulesLost {
+				return s.until("zone works again", recovery, func() bool { return s.works(z) })
+			}
+		}
+		return s.until("zone is on the standby", recovery, func() bool { return s.mirror.holder(z.tables) == z.standby })
+	}
+}
+
+// works says that a new connection is answered.
+func (s *stage) works(z *zone) bool { return s.lab.Try(z.tables[0]) == nil }
+
+func namesDown(s *stage) error {
+	s.lab.Names.Silence(true)
+	defer s.lab.Names.Silence(false)
+	return s.wait(15 * time.Second)
+}
+
+func targetsDown(s *stage) error {
+	if err := s.lab.Internet.Silence(server(0), server(1), server(2)); err != nil {
+		return err
+	}
+	if err := s.wait(15 * time.Second); err != nil {
+		return err
+	}
+	return s.lab.Internet.Silence()
+}
+
+func someLoss(s *stage) error {
+	_, node := s.instance(s.zones[0])
+	if err := node.Break(lab.Loss5); err != nil {
+		return err
+	}
+	if err := s.wait(time.Minute); err != nil {
+		return err
+	}
+	return node.Mend(lab.Loss5)
+}
+
+// down refuses every call as an API does that is not there.
+func down(api.Call) api.Fault { return api.Fault{Drop: true} }
+
+func apiDown(s *stage) error {
+	s.failing(down)
+	defer s.failing(nil)
+	return s.wait(15 * time.Second)
+}
+
+func apiDownWhileDead(s *stage) error {
+	z := s.zones[0]
+	s.failing(down)
+	_, node := s.instance(z)
+	if err := node.Break(lab.Dead); err != nil {
+		return err
+	}
+	if err := s.wait(10 * time.Second); err != nil {
+		return err
+	}
+	s.failing(nil)
+	s.mark()
+	return s.until("zone is on the standby", recovery, func() bool { return s.mirror.holder(z.tables) == z.standby })
+}
+
+func apiThrottled(s *stage) error {
+	served := 0 // under the world's lock
+	s.failing(func(api.Call) api.Fault {
+		if served++; served%2 == 0 {
+			return api.Fault{Error: api.Throttled()}
+		}
+		return api.Fault{}
+	})
+	defer s.failing(nil)
+	return failure(lab.Dead, true)(s)
+}
+
+func standbyBroken(s *stage) error {
+	node := s.mirror.node(s.zones[0].standby)
+	if err := node.Break(lab.ForwardingOff); err != nil {
+		return err
+	}
+	return s.wait(10 * time.Second)
+}
+
+func bothBroken(s *stage) error {
+	z := s.zones[0]
+	standby := s.mirror.node(z.standby)
+	_, node := s.instance(z)
+	if err := standby.Break(lab.ForwardingOff); err != nil {
+		return err
+	}
+	if err := node.Break(lab.Dead); err != nil {
+		return err
+	}
+	if err := s.wait(5 * time.Second); err != nil {
+		return err
+	}
+	if err := standby.Mend(lab.ForwardingOff); err != nil {
+		return err
+	}
+	s.mark()
+	return s.until("zone works again", recovery, func() bool { return s.works(z) })
+}
+
+func rotation(s *stage) error {
+	z := s.zones[0]
+	old, _ := s.instance(z)
+	refresh := aws.StartInstanceRefreshInput{AutoScalingGroupName: z.agent.Group, MinHealthyPercentage: -1, MaxHealthyPercentage: -1}
+	if _, err := s.cloud.StartInstanceRefresh(refresh); err != nil {
+		return err
+	}
+	return s.until("a successor holds the zone and the old instance is gone", 2*time.Minute, func() bool {
+		now, _ := s.instance(z)
+		if now == "" || now == old {
+			return false
+		}
+		for _, i := range s.cloud.Instances() {
+			if i.InstanceID == old && i.State != aws.StateTerminated {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func spotNotice(s *stage) error {
+	z := s.zones[0]
+	old, _ := s.instance(z)
+	if err := s.cloud.InterruptSpot(old); err != nil {
+		return err
+	}
+	return s.until("nothing points at the instance", recovery, func() bool {
+		now, _ := s.instance(z)
+		return now != old && s.mirror.holder(z.tables) != ""
+	})
+}
+
+func reboot(s *stage) error {
+	z := s.zones[0]
+	id, node := s.instance(z)
+	s.mark()
+	if err := node.Stop(); err != nil {
+		return err
+	}
+	if err := s.wait(5 * time.Second); err != nil {
+		return err
+	}
+	if err := node.Boot(false); err != nil {
+		return err
+	}
+	for _, i := range s.cloud.Instances() {
+		if i.InstanceID == id {
+			if err := s.bootAgent(i, node); err != nil {
+				return err
+			}
+		}
+	}
+	return s.until("the instance has claimed back", 2*time.Minute, func() bool {
+		now, _ := s.instance(z)
+		return now == id
+	})
+}
+
+func flapping(s *stage) error {
+	_, node := s.instance(s.zones[0])
+	for range 5 {
+		if err := node.Break(lab.Dead); err != nil {
+			return err
+		}
+		if err := s.wait(3 * time.Second); err != nil {
+			return err
+		}
+		if err := node.Mend(lab.Dead); err != nil {
+			return err
+		}
+		if err := s.wait(3 * time.Second); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func twoZones(s *stage) error {
+	s.mark()
+	for _, z := range s.zones {
+		_, node := s.instance(z)
+		if err := node.Break(lab.Dead); err != nil {
+			return err
+		}
+	}
+	return s.until("both zones are on their standbys", recovery, func() bool {
+		for _, z := range s.zones {
+			if s.mirror.holder(z.tables) != z.standby {
+				return false
+			}
+		}
+		return true
+	})
+}

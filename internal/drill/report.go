@@ -1,0 +1,142 @@
+package drill
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// Report of all drills.
+type Report struct {
+	// OK says that every bound held.
+	OK     bool     `json:"ok"`
+	Drills []Result `json:"drills"`
+}
+
+// Result of the runs of one drill.
+type Result struct {
+	Name string `json:"name"`
+	Runs int    `json:"runs"`
+	// DecideSeconds from the fault to the first route that is moved, over the runs in which one was.
+	DecideSeconds Spread `json:"decideSeconds"`
+	// OutageSeconds in which no new connection was answered: the longest stretch of a run.
+	OutageSeconds Spread `json:"outageSeconds"`
+	// LostConnections of AttemptedConnections that were new, and CutConnections of EstablishedConnections, in all runs.
+	LostConnections        int `json:"lostConnections"`
+	AttemptedConnections   int `json:"attemptedConnections"`
+	CutConnections         int `json:"cutConnections"`
+	EstablishedConnections int `json:"establishedConnections"`
+	// Transitions of a zone from instance to standby or back, and calls of the controller to the AWS API: the most in one run.
+	Transitions int `json:"transitions"`
+	APICalls    int `json:"apiCalls"`
+
+	// problems are the bounds that were broken, and the runs that could not be held.
+	problems []string
+	// notes say how the figures came about, where it is not as one would think.
+	notes []string
+}
+
+// Spread of a measure over the runs.
+type Spread struct {
+	Median float64 `json:"median"`
+	Max    float64 `json:"max"`
+}
+
+// spread rounds to milliseconds.
+func spread(values []time.Duration) Spread {
+	if len(values) == 0 {
+		return Spread{}
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	seconds := func(d time.Duration) float64 { return float64(d.Round(time.Millisecond)) / float64(time.Second) }
+	middle := len(sorted) / 2
+	median := sorted[middle]
+	if len(sorted)%2 == 0 {
+		median = (sorted[middle-1] + median) / 2
+	}
+	return Spread{Median: seconds(median), Max: seconds(sorted[len(sorted)-1])}
+}
+
+// measure is what one run gave.
+type measure struct {
+	decided      bool
+	decide       time.Duration
+	outage       time.Duration
+	lost         int
+	attempted    int
+	cut          int
+	established  int
+	transitions  int
+	calls        int
+	proberMemory int64 // bytes
+	controlerMem int64
+	coldStart    time.Duration
+}
+
+// collect makes the result of a drill from its runs.
+func collect(d drill, runs []measure) Result {
+	r := Result{Name: d.name, Runs: len(runs), notes: d.notes}
+	var decide, outage []time.Duration
+	for _, m := range runs {
+		if m.decided {
+			decide = append(decide, m.decide)
+		}
+		outage = append(outage, m.outage)
+		r.LostConnections += m.lost
+		r.AttemptedConnections += m.attempted
+		r.CutConnections += m.cut
+		r.EstablishedConnections += m.established
+		r.Transitions = max(r.Transitions, m.transitions)
+		r.APICalls = max(r.APICalls, m.calls)
+	}
+	r.DecideSeconds, r.OutageSeconds = spread(decide), spread(outage)
+	return r
+}
+
+// JSON writes the report for machines.
+func (r *Report) JSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
+// Text writes the report for people: a table, and what went wrong below it.
+func (r *Report) Text(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "drill\truns\tdecided s\tmax\tno new connection s\tmax\tlost\tof\tcut\tof\ttransitions\tAPI calls\t")
+	for _, d := range r.Drills {
+		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%d\t%d\t%d\t%d\t%d\t%d\t\n", d.Name, d.Runs, d.DecideSeconds.Median, d.DecideSeconds.Max,
+			d.OutageSeconds.Median, d.OutageSeconds.Max, d.LostConnections, d.AttemptedConnections, d.CutConnections, d.EstablishedConnections,
+			d.Transitions, d.APICalls)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	for _, d := range r.Drills {
+		for _, note := range d.notes {
+			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
+		}
+	}
+	verdict := "ok: every bound held"
+	if !r.OK {
+		verdict = "FAILED"
+	}
+	_, err := fmt.Fprintf(w, "\n\ndrill: %s\n", verdict)
+	return err
+}
+
+// Err names every bound that was broken, or is nil.
+func (r *Report) Err() error {
+	var errs []error
+	for _, d := range r.Drills {
+		for _, p := range d.problems {
+			errs = append(errs, fmt.Errorf("drill %s: %s", d.Name, strings.TrimSpace(p)))
+		}
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,346 @@
+package drill
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"polynat/internal/lab"
+)
+
+// Options of a rehearsal with real packets.
+type Options struct {
+	// Names of the drills; none for all.
+	Names []string
+	// Runs of each; 0 for the drill's own number.
+	Runs int
+	// Parallel is how many runs go on at once; 0 for one for every processor.
+	Parallel int
+	// Logs is a folder for what the programs wrote, a file for each run; empty for none.
+	Logs string
+	// Progress hears of every run that has ended; nil for nobody. Calls do not overlap.
+	Progress func(drill string, run, runs int, err error)
+}
+
+// rate of new connections that clients open in every zone, a second, and how many they hold open in each subnet.
+const (
+	rate = 50
+	held = 4
+)
+
+// Names of all drills.
+func Names() []string {
+	var names []string
+	for _, d := range drills() {
+		names = append(names, d.name)
+	}
+	return names
+}
+
+// drill is a script.
+type drill struct {
+	name  string
+	runs  int
+	zones int
+	play  func(*stage) error
+	// bounds that the result must hold.
+	bounds []bound
+	// notes for people on how the figures came about.
+	notes []string
+	// restore shortens what natd waits for, where a drill would last for an hour otherwise.
+	restore *restore
+}
+
+// bound is what must hold of a result.
+type bound struct {
+	text  string
+	holds func(Result) bool
+}
+
+// Run plays drills.
+func Run(ctx context.Context, o Options) (*Report, error) {
+	chosen, err := choose(o.Names)
+	if err != nil {
+		return nil, err
+	}
+	if err := Supported(); err != nil {
+		return nil, err
+	}
+	dir, err := workspace()
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	p, err := build(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	t := &theatre{Options: o, dir: dir, programs: p, deployments: map[string]func() (*deployment, error){}}
+	if t.Parallel <= 0 {
+		t.Parallel = runtime.NumCPU()
+	}
+	report := &Report{OK: true}
+	for _, d := range chosen {
+		r, err := t.season(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		report.OK = report.OK && len(r.problems) == 0
+		report.Drills = append(report.Drills, r)
+	}
+	return report, ctx.Err()
+}
+
+// Supported says why no drill can be held here; nil if it can.
+func Supported() error {
+	l, err := lab.New(lab.Options{VPC: netip.MustParsePrefix("10.0.0.0/16")})
+	if err == nil {
+		l.Close()
+		return nil
+	}
+	if errors.Is(err, lab.ErrPrivilege) {
+		return fmt.Errorf("%w: %w (run it as root)", ErrUnsupported, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnsupported, err)
+}
+
+func choose(names []string) ([]drill, error) {
+	all := drills()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var chosen []drill
+	for _, name := range names {
+		i := slices.IndexFunc(all, func(d drill) bool { return d.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("drill %q: is not known (use %s)", name, strings.Join(Names(), ", "))
+		}
+		chosen = append(chosen, all[i])
+	}
+	return chosen, nil
+}
+
+// workspace makes a folder for the files of this process, and removes those of processes that were killed.
+func workspace() (string, error) {
+	base := filepath.Join(os.TempDir(), "polynat-drill")
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return "", err
+	}
+	old, err := os.ReadDir(base)
+	if err != nil {
+		return "", err
+	}
+	for _, e := range old {
+		pid, _, _ := strings.Cut(e.Name(), "-")
+		if _, err := os.Stat("/proc/" + pid); errors.Is(err, os.ErrNotExist) {
+			_ = os.RemoveAll(filepath.Join(base, e.Name()))
+		}
+	}
+	return os.MkdirTemp(base, fmt.Sprintf("%d-", os.Getpid()))
+}
+
+// theatre is what the runs share.
+type theatre struct {
+	Options
+	dir      string
+	programs programs
+
+	mu          sync.Mutex
+	deployments map[string]func() (*deployment, error)
+}
+
+// deployment for a drill; drills with the same needs share one.
+func (t *theatre) deployment(ctx context.Context, d drill) (*deployment, error) {
+	key := fmt.Sprintf("%d %+v", d.zones, d.restore)
+	t.mu.Lock()
+	make, ok := t.deployments[key]
+	if !ok {
+		make = sync.OnceValues(func() (*deployment, error) { return deploy(ctx, t.programs, max(d.zones, 1), d.restore) })
+		t.deployments[key] = make
+	}
+	t.mu.Unlock()
+	return make()
+}
+
+// season plays all runs of a drill.
+func (t *theatre) season(ctx context.Context, d drill) (Result, error) {
+	runs := d.runs
+	if t.Runs > 0 {
+		runs = t.Runs
+	}
+	at, err := t.deployment(ctx, d)
+	if err != nil {
+		return Result{}, err
+	}
+	var (
+		mu       sync.Mutex
+		measures []measure
+		problems []string
+		ended    int
+	)
+	slots := make(chan struct{}, t.Parallel)
+	var group sync.WaitGroup
+	for i := range runs {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			if ctx.Err() != nil {
+				return
+			}
+			m, err := t.show(ctx, d, at, i)
+			mu.Lock()
+			defer mu.Unlock()
+			ended++
+			if err != nil {
+				problems = append(problems, fmt.Sprintf("run %d: %v", i+1, err))
+			} else {
+				measures = append(measures, m)
+			}
+			if t.Progress != nil {
+				t.Progress(d.name, ended, runs, err)
+			}
+		})
+	}
+	group.Wait()
+	if err := ctx.Err(); err != nil {
+		return Result{}, err
+	}
+	r := collect(d, measures)
+	r.problems = problems
+	for _, b := range d.bounds {
+		if len(measures) > 0 && !b.holds(r) {
+			r.problems = append(r.problems, "bound broken: "+b.text)
+		}
+	}
+	return r, nil
+}
+
+// show is one run, in a lab of its own.
+func (t *theatre) show(ctx context.Context, d drill, at *deployment, i int) (m measure, err error) {
+	dir, err := os.MkdirTemp(t.dir, "run-")
+	if err != nil {
+		return m, err
+	}
+	log := newLog()
+	defer func() {
+		if t.Logs == "" {
+			return
+		}
+		if err != nil {
+			log.add("drill", err.Error())
+		}
+		file := filepath.Join(t.Logs, fmt.Sprintf("%s-%d.log", strings.ReplaceAll(d.name, " ", "-"), i+1))
+		err = errors.Join(err, os.WriteFile(file, []byte(log.String()+"\n"), 0o600))
+	}()
+	w, err := newWorld(ctx, at, t.programs, dir, log)
+	if err != nil {
+		return m, err
+	}
+	defer w.close()
+	if err := w.ready(); err != nil {
+		return m, err
+	}
+	s := &stage{world: w}
+	return s.perform(d)
+}
+
+// stage is a run from the moment that the zones work.
+type stage struct {
+	*world
+	load  []*lab.Load // by zone
+	held  []*lab.Held
+	began time.Time
+	// marked is the moment from which the drill is measured: of the fault, unless the drill says otherwise.
+	marked time.Time
+}
+
+// clients are the servers that clients use: not those that the probes try, which a drill may silence.
+func clients() []netip.Addr {
+	var servers []netip.Addr
+	for i := range clientServers {
+		servers = append(servers, server(targetServers+i))
+	}
+	return servers
+}
+
+// warm is how long clients and probes run before anything happens, and settle how long after everything has. What
+// comes in between begins at a random moment of the probes' interval.
+const (
+	warm   = time.Second
+	settle = time.Second
+)
+
+func (s *stage) perform(d drill) (measure, error) {
+	err := s.open()
+	if err == nil {
+		err = s.wait(warm + rand.N(time.Second))
+	}
+	if err == nil {
+		s.mark()
+		err = d.play(s)
+	}
+	if err == nil {
+		err = s.wait(settle)
+	}
+	m := s.measure()
+	return m, errors.Join(err, s.mirror.Err())
+}
+
+// open lets the clients in, new ones if there were some: those are not counted.
+func (s *stage) open() error {
+	s.leave()
+	s.load, s.held = nil, nil
+	for _, z := range s.zones {
+		h, err := s.lab.Hold(z.tables, held, clients()...)
+		if err != nil {
+			return err
+		}
+		s.held = append(s.held, h)
+		s.load = append(s.load, s.lab.Load(z.tables, rate, clients()...))
+	}
+	s.began = time.Now()
+	return nil
+}
+
+// leave sends the clients away.
+func (s *stage) leave() {
+	for i := range s.held {
+		s.load[i].Stop()
+		s.held[i].Stop()
+	}
+}
+
+// mark says that the drill is measured from now on.
+func (s *stage) mark() {
+	s.marked = time.Now()
+	s.log.add("drill", "marked")
+}
+
+// measure takes the clients away and counts.
+func (s *stage) measure() measure {
+	var m measure
+	for i, z := range s.zones[:len(s.held)] {
+		all := s.load[i].Stop()
+		m.attempted += len(all)
+		m.lost += all.Lost()
+		m.outage = max(m.outage, s.load[i].Since(s.marked).Outage())
+		cut, of := s.held[i].Stop()
+		m.cut += cut
+		m.established += of
+		m.transitions += s.mirror.transitions(s.began, z.tables)
+		if moves := s.mirror.since(s.marked, z.tables); len(moves) > 0 {
+			m.decided, m.decide = true, max(m.decide, moves[0].at.Sub(s.marked))
+		}
+	}
+	m.calls = s.callsOf(s.began)
+	return m
+}

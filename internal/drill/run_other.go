@@ -1,0 +1,33 @@
+//go:build !linux
+
+package drill
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+)
+
+// Options of a drill; see the Linux build.
+type Options struct {
+	Names    []string
+	Runs     int
+	Parallel int
+	Logs     string
+	Progress func(drill string, run, runs int, err error)
+}
+
+// drill is a script.
+type drill struct {
+	name  string
+	notes []string
+}
+
+// Names of all drills: none here.
+func Names() []string { return nil }
+
+// Supported says why no drill can be held here.
+func Supported() error { return fmt.Errorf("%w: this is %s", ErrUnsupported, runtime.GOOS) }
+
+// Run says why no drill can be held here.
+func Run(context.Context, Options) (*Report, error) { return nil, Supported() }

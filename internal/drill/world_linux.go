@@ -1,0 +1,468 @@
+package drill
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"polynat/internal/lab"
+	"polynat/internal/lambdaruntime"
+	"polynat/internal/natzone"
+	"polynat/internal/sim/aws"
+	"polynat/internal/sim/aws/api"
+)
+
+// apiPort of [lab.Services]; instance metadata is behind it, a port for each instance.
+const apiPort = 8000
+
+// world is a lab in which a deployment runs.
+type world struct {
+	dir      string
+	programs programs
+	lab      *lab.Lab
+	cloud    *aws.Cloud
+	api      *api.Server
+	lambda   *lambdaruntime.Service
+	mirror   *mirror
+	zones    []*zone
+	log      *log
+
+	mu      sync.Mutex
+	fault   func(api.Call) api.Fault
+	calls   []call
+	ports   int
+	quiet   map[string]bool       // requests that bring a minute's report in which nothing failed
+	runs    []run                 // of them
+	agents  map[string]agentFiles // by instance
+	closers []func()
+	ctx     context.Context
+}
+
+// call of the API.
+type call struct {
+	api.Call
+	at time.Time
+}
+
+// run of a function, from begin to end.
+type run struct{ begin, end time.Time }
+
+// zone is one zone's names.
+type zone struct {
+	name               string
+	tables             []string
+	prober, controller string
+	standby            string
+	agent              *natzone.Agent
+}
+
+// agentFiles are where an instance's agent has its configuration and its state, which outlives a reboot.
+type agentFiles struct{ config, state, endpoint string }
+
+// newWorld brings a deployment to life: with the time that it was left at, the real agents on its instances, and the real
+// functions. Log lines of all programs go to log.
+func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *log) (w *world, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	w = &world{dir: dir, programs: p, log: log, agents: map[string]agentFiles{}, quiet: map[string]bool{}, ctx: ctx, closers: []func(){cancel}}
+	defer func() {
+		if err != nil {
+			w.close()
+		}
+	}()
+	if w.lab, err = lab.New(d.lab); err != nil {
+		return nil, err
+	}
+	w.closers = append(w.closers, w.lab.Close)
+	began := time.Now()
+	w.cloud = aws.New(aws.Options{
+		Region: region, AddressQuota: -1, Agent: aws.AgentExternal, BootTime: time.Second, GatewayTime: time.Second,
+		Clock: func() time.Time { return d.at.Add(time.Since(began)) },
+	})
+	if err := w.cloud.Load(d.saved); err != nil {
+		return nil, err
+	}
+	w.lambda = lambdaruntime.New(lambdaruntime.Options{
+		Region: region, Log: func(function, line string) { log.add(function, line) }, Observe: w.ran,
+	})
+	w.closers = append(w.closers, w.lambda.Close)
+	w.mirror = newMirror(w.lab, w.cloud)
+	w.mirror.booted = w.boot
+	for _, step := range []func(*deployment) error{w.files, w.serve, w.functions} {
+		if err := step(d); err != nil {
+			return nil, err
+		}
+	}
+	w.cloud.OnChange = w.mirror.sync
+	w.cloud.OnEvent = w.event
+	w.mirror.sync()
+	go w.cloud.Run(ctx)
+	return w, w.mirror.Err()
+}
+
+// close ends all programs and takes the lab down.
+func (w *world) close() {
+	for i := len(w.closers) - 1; i >= 0; i-- {
+		w.closers[i]()
+	}
+	if w.mirror != nil {
+		w.mirror.departing.Wait()
+	}
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.dir, name) }
+
+// files that say where names are asked for, in the VPC and in the region.
+func (w *world) files(*deployment) error {
+	return errors.Join(
+		os.WriteFile(w.path("resolv.vpc"), []byte("nameserver "+w.lab.Names.Resolver.String()+"\n"), 0o600),
+		os.WriteFile(w.path("resolv.region"), []byte("nameserver "+lab.Services.String()+"\n"), 0o600),
+	)
+}
+
+func (w *world) resolver(name string) map[string]string {
+	return map[string]string{"/etc/resolv.conf": w.path("resolv." + name)}
+}
+
+// serve opens the API.
+func (w *world) serve(*deployment) error {
+	w.api = api.New(w.cloud, w.lambda)
+	w.api.Fault = func(c api.Call) api.Fault {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.calls = append(w.calls, call{c, time.Now()})
+		if w.fault != nil {
+			return w.fault(c)
+		}
+		return api.Fault{}
+	}
+	return w.listen(apiPort, w.api)
+}
+
+func (w *world) listen(port int, handler http.Handler) error {
+	l, err := w.lab.Region.Listen("tcp4", netip.AddrPortFrom(lab.Services, uint16(port)).String())
+	if err != nil {
+		return err
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	w.closers = append(w.closers, func() { _ = server.Close() })
+	go func() { _ = server.Serve(l) }()
+	return nil
+}
+
+func endpoint(port int) string { return fmt.Sprintf("http://%s:%d", lab.Services, port) }
+
+// failing sets what goes wrong with the API; nil for nothing.
+func (w *world) failing(f func(api.Call) api.Fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault = f
+}
+
+// functions deploys the functions that were declared. The prober stands in the first private subnet of its zone, the
+// controller in the region.
+func (w *world) functions(d *deployment) error {
+	for _, z := range d.lab.Zones {
+		zone := &zone{name: z.Name}
+		for _, s := range z.Private {
+			zone.tables = append(zone.tables, s.Table)
+		}
+		w.zones = append(w.zones, zone)
+	}
+	for _, f := range w.cloud.Functions() {
+		if err := w.function(f); err != nil {
+			return err
+		}
+	}
+	for _, z := range w.zones {
+		if z.prober == "" || z.controller == "" {
+			return fmt.Errorf("zone %s: has no prober or no controller", z.name)
+		}
+	}
+	return nil
+}
+
+func (w *world) zone(name string) (*zone, error) {
+	for _, z := range w.zones {
+		if z.name == name {
+			return z, nil
+		}
+	}
+	return nil, fmt.Errorf("zone %s: is not in the lab", name)
+}
+
+func (w *world) function(f aws.Function) error {
+	made := lambdaruntime.Function{
+		Name: f.Name, Bootstrap: w.programs.bootstrap, Env: map[string]string{}, Timeout: time.Duration(f.Timeout) * time.Second, MemoryMB: f.MemorySize,
+		MaximumRetryAttempts: &f.MaximumRetryAttempts, MaximumEventAge: time.Duration(f.MaximumEventAge) * time.Second,
+	}
+	if f.ReservedConcurrency >= 0 {
+		made.ReservedConcurrency = &f.ReservedConcurrency
+	}
+	for k, v := range f.Environment {
+		made.Env[k] = v
+	}
+	if f.OnSuccess != "" {
+		made.OnSuccess = w.report(functionOf(f.OnSuccess))
+	}
+	host, files := w.lab.Region, w.resolver("region")
+	switch {
+	case f.Environment[natzone.ProberVariable] != "":
+		c, err := natzone.ParseProber(f.Environment[natzone.ProberVariable])
+		if err != nil {
+			return err
+		}
+		z, err := w.zone(c.Zone)
+		if err != nil {
+			return err
+		}
+		z.prober = f.Name
+		host, files = w.lab.Host(z.tables[0]).Namespace, w.resolver("vpc")
+		made.Schedule = &lambdaruntime.Schedule{}
+	case f.Environment[natzone.ControllerVariable] != "":
+		c, err := natzone.ParseController(f.Environment[natzone.ControllerVariable])
+		if err != nil {
+			return err
+		}
+		z, err := w.zone(c.Zone)
+		if err != nil {
+			return err
+		}
+		z.controller, z.standby = f.Name, c.Standby
+		for k, v := range map[string]string{"AWS_ACCESS_KEY_ID": f.Name, "AWS_SECRET_ACCESS_KEY": "simulated", "AWS_ENDPOINT_URL": endpoint(apiPort)} {
+			made.Env[k] = v
+		}
+	default:
+		return fmt.Errorf("function %s: is neither prober nor controller", f.Name)
+	}
+	made.Listen = func() (net.Listener, error) { return host.Listen("tcp4", "127.0.0.1:0") }
+	made.Start = func(cmd *exec.Cmd) error { return host.Spawn(cmd, files) }
+	return w.lambda.Create(made)
+}
+
+// report carries a prober's answer to the controller, as the Lambda service does, and notes which bring no verdict.
+func (w *world) report(controller string) lambdaruntime.Destination {
+	return func(_ context.Context, r lambdaruntime.Record) error {
+		payload, err := json.Marshal(r)
+		if err != nil {
+			return err
+		}
+		var answer natzone.Report
+		if err := json.Unmarshal(r.ResponsePayload, &answer); err != nil {
+			return err
+		}
+		id, err := w.lambda.InvokeAsync(controller, payload)
+		if err == nil && answer.Cause == natzone.None {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.quiet[id] = true
+		}
+		return err
+	}
+}
+
+// functionOf is the name in the ARN of a function.
+func functionOf(arn string) string {
+	_, name, _ := strings.Cut(arn, ":function:")
+	name, _, _ = strings.Cut(name, ":")
+	return name
+}
+
+// event hands an event of the cloud to the functions that it is for.
+func (w *world) event(e aws.Event) {
+	w.log.add("cloud", fmt.Sprintf("event %s to %d", e.DetailType, len(e.Targets)))
+	for _, target := range e.Targets {
+		if name := functionOf(target); name != "" {
+			if _, err := w.lambda.InvokeAsync(name, e.Payload); err != nil {
+				w.log.add("cloud", err.Error())
+			}
+		}
+	}
+}
+
+// ran takes note of a run of a function.
+func (w *world) ran(r lambdaruntime.Report) {
+	w.log.add(r.Function, fmt.Sprintf("ran for %s, memory %d KiB, cold start %s %s", r.Duration, r.MaxMemory>>10, r.Init, r.FunctionError))
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.quiet[r.RequestID] {
+		now := time.Now()
+		w.runs = append(w.runs, run{now.Add(-r.Duration), now})
+	}
+}
+
+// boot starts the agent on an instance that runs, with what its user data says.
+func (w *world) boot(i aws.Instance, node *lab.Node) {
+	if err := w.bootAgent(i, node); err != nil {
+		w.mirror.note(fmt.Errorf("instance %s: %w", i.InstanceID, err)) // called by the mirror
+	}
+}
+
+func (w *world) bootAgent(i aws.Instance, node *lab.Node) error {
+	w.mu.Lock()
+	files, ok := w.agents[i.InstanceID]
+	w.mu.Unlock()
+	if !ok {
+		script, err := base64.StdEncoding.DecodeString(i.UserData)
+		if err != nil {
+			return fmt.Errorf("user data: %w", err)
+		}
+		agent, err := natzone.AgentOf(string(script))
+		if err != nil {
+			return err
+		}
+		z, err := w.zone(agent.Zone)
+		if err != nil {
+			return err
+		}
+		document, err := agent.JSON()
+		if err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.ports++
+		port := apiPort + w.ports
+		z.agent = agent
+		w.mu.Unlock()
+		files = agentFiles{config: w.path(i.InstanceID + ".json"), state: w.path(i.InstanceID), endpoint: endpoint(port)}
+		if err := errors.Join(os.WriteFile(files.config, document, 0o600), os.MkdirAll(files.state, 0o700)); err != nil {
+			return err
+		}
+		if err := w.listen(port, api.NewMetadata(w.cloud, i.InstanceID)); err != nil {
+			return err
+		}
+		w.mu.Lock()
+		w.agents[i.InstanceID] = files
+		w.mu.Unlock()
+	}
+	_, err := node.Start(lab.ProgramOptions{
+		Path: w.programs.natd, Args: []string{"run", "--config", files.config, "--state", files.state},
+		Env: []string{
+			"AWS_REGION=" + region, "AWS_ENDPOINT_URL=" + endpoint(apiPort), "AWS_EC2_METADATA_SERVICE_ENDPOINT=" + files.endpoint,
+			"PATH=/usr/bin:/bin", "HOME=/",
+		},
+		Files: w.resolver("vpc"), Stdout: w.log.writer(i.InstanceID), Stderr: w.log.writer(i.InstanceID),
+	})
+	return err
+}
+
+// health is what the agent that has the zone's address says of itself.
+func (w *world) health(z *zone) (natzone.Health, error) {
+	var h natzone.Health
+	w.mu.Lock()
+	agent := z.agent
+	w.mu.Unlock()
+	if agent == nil {
+		return h, errors.New("no instance has been booted")
+	}
+	ctx, cancel := context.WithTimeout(w.ctx, lab.Patience)
+	defer cancel()
+	body, err := w.lab.Host(z.tables[0]).Get(ctx, netip.AddrPortFrom(agent.Address, uint16(agent.HealthPort)), "/health")
+	if err != nil {
+		return h, err
+	}
+	return h, json.Unmarshal([]byte(body), &h)
+}
+
+// until waits for a condition. It is asked often, and cheap.
+func (w *world) until(what string, within time.Duration, condition func() bool) error {
+	ctx, cancel := context.WithTimeout(w.ctx, within)
+	defer cancel()
+	t := time.NewTicker(20 * time.Millisecond)
+	defer t.Stop()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: not within %s", what, within)
+		case <-t.C:
+		}
+	}
+	return nil
+}
+
+// wait lets time pass.
+func (w *world) wait(d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-w.ctx.Done():
+		return w.ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// ready waits until the instance of every zone holds it and connections leave with the zone's address, and starts the
+// probers, which the schedule takes over.
+func (w *world) ready() error {
+	for _, z := range w.zones {
+		err := w.until("zone "+z.name+" is held by its instance", time.Minute, func() bool {
+			h, err := w.health(z)
+			return err == nil && h.Ready && h.Holds
+		})
+		if err != nil {
+			h, last := w.health(z)
+			return fmt.Errorf("%w (%+v, %v)", err, h, last)
+		}
+		if seen, err := w.lab.Egress(z.tables[0]); err != nil || seen != z.agent.PublicAddress {
+			return fmt.Errorf("zone %s: connections leave from %v instead of %s: %w", z.name, seen, z.agent.PublicAddress, err)
+		}
+		if err := w.probe(z); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grace is how far past the minute the slot of a scheduled prober begins (internal/failover/detect).
+const grace = 3 * time.Second
+
+// probe starts a prober for what is left of the present slot; the schedule starts the next.
+func (w *world) probe(z *zone) error {
+	now := time.Now()
+	minute := now.Truncate(time.Minute)
+	until := minute.Add(time.Minute + grace)
+	payload, err := json.Marshal(natzone.Tick{Time: minute.UTC(), Until: until.UTC()})
+	if err != nil {
+		return err
+	}
+	_, err = w.lambda.InvokeAsync(z.prober, payload)
+	return err
+}
+
+// instance of a zone that its routes point at.
+func (w *world) instance(z *zone) (string, *lab.Node) {
+	holder := w.mirror.holder(z.tables)
+	for _, i := range w.cloud.Instances() {
+		if id := w.mirror.instance(i.InstanceID); id != "" && id == holder {
+			return i.InstanceID, w.mirror.node(id)
+		}
+	}
+	return "", nil
+}
+
+// callsOf counts the calls of the controllers from a time on. What they ask each minute, whatever happens, is not counted.
+func (w *world) callsOf(since time.Time) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	count := 0
+	for _, c := range w.calls {
+		ours := slices.ContainsFunc(w.zones, func(z *zone) bool { return c.Caller == z.controller })
+		usual := slices.ContainsFunc(w.runs, func(r run) bool { return !c.at.Before(r.begin) && !c.at.After(r.end) })
+		if ours && !usual && !c.at.Before(since) {
+			count++
+		}
+	}
+	return count
+}
