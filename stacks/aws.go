@@ -64,6 +64,7 @@ type awsNAT struct {
 	SharedStandby awsSharedStandby   `config:"sharedStandby"`
 	OnDelete      string             `config:"onDelete"`
 	Destinations  []string           `config:"destinations"`
+	AdoptRoutes   bool               `config:"adoptRoutes"`
 	NAT64         bool               `config:"nat64"`
 	Ingress       *awsIngress        `config:"ingress"`
 	Failover      awsFailover        `config:"failover"`

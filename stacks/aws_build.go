@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -156,7 +157,7 @@ func (s *awsSetup) natArgs() (*nat.Args, error) {
 		VPC:   nat.VPC{ID: id(c.VPC.ID), CIDRs: c.VPC.CIDRs, IPv6CIDR: c.VPC.IPv6CIDR},
 		Zones: map[string]nat.Zone{}, Instance: c.Instance.args(t), Rotation: c.Rotation.args(t),
 		Standby: nat.StandbyMode(c.Standby), SharedStandby: nat.SharedStandby(c.SharedStandby), OnDelete: nat.OnDelete(c.OnDelete),
-		Destinations: c.Destinations, NAT64: c.NAT64, Failover: c.Failover.args(t), Observability: c.Observability.args(t),
+		Destinations: c.Destinations, AdoptRoutes: c.AdoptRoutes, NAT64: c.NAT64, Failover: c.Failover.args(t), Observability: c.Observability.args(t),
 		Artefacts: nat.Artefacts(c.Artefacts), PhysicalName: c.PhysicalName, Tags: s.config.Tags,
 	}
 	if c.Ingress != nil {
@@ -373,7 +374,7 @@ func (s *awsSetup) price(args *nat.Args) (pulumi.Input, error) {
 	}, nil
 }
 
-func cents(usd float64) float64 { return float64(int64(usd*100+0.5)) / 100 }
+func cents(usd float64) float64 { return math.Round(usd*100) / 100 }
 
 func messages(err error) (all []string) {
 	for _, e := range leaves(err) {

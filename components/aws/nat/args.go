@@ -28,6 +28,10 @@ type Args struct {
 	OnDelete OnDelete
 	// Destinations beside 0.0.0.0/0 that lead to the instance, canonical CIDRs: where more specific routes would otherwise win.
 	Destinations []string
+	// AdoptRoutes takes over the routes to Destinations and 0.0.0.0/0 that the tables have already: they go on leading where they
+	// lead, such as to a NAT gateway, until an instance is proven and claims them. Without it tables that have such routes are
+	// refused. Whoever declared them must forget them first, without deleting them.
+	AdoptRoutes bool
 	// NAT64 leads 64:ff9b::/96 to the instance too, and translates it. The private subnets need IPv6 with DNS64, the public one IPv6.
 	NAT64 bool
 	// Ingress is who may send through the instances. Default: the CIDRs of the VPC.

@@ -84,7 +84,7 @@ func (b *builder) zones() error {
 		}
 		args := &zone.Args{
 			Zone: key, Name: b.names.Prefix, Names: b.names.Zone(key), VPCID: b.args.VPC.ID, PublicSubnetID: z.Public.ID, Address: b.found.addresses[key],
-			Given: given(z.AllocationID, b.found.publicIPs[z.AllocationID]), Standby: b.standby(z), Tables: tables, Destinations: b.found.destinations,
+			Given: given(z.AllocationID, b.found.publicIPs[z.AllocationID]), Standby: b.standby(z), Tables: tables, Destinations: b.found.destinations, Adopt: b.found.adopt[key],
 			Keep: b.keep(), Tags: b.args.Tags, Provider: b.args.Provider,
 		}
 		if i := b.args.Ingress; i != nil {

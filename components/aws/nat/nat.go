@@ -68,7 +68,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if args.Provider == nil {
 		return nil, errors.New("provider: is missing (make one with aws.NewProvider and a region)")
 	}
-	found, err := args.resolve(ctx)
+	found, err := args.resolve(ctx, name)
 	if err != nil {
 		return nil, err
 	}

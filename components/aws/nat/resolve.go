@@ -10,6 +10,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/components/aws/access"
+	"polynat/components/aws/zone"
 	"polynat/internal/natzone"
 	"polynat/internal/problem"
 	"polynat/internal/route"
@@ -27,10 +28,12 @@ type resolved struct {
 	// publicIPs of given Elastic IPs, by allocation id, and of given gateways, by their id.
 	publicIPs    map[string]string
 	destinations []netip.Prefix
+	// adopt are routes to import, by zone.
+	adopt map[string]map[zone.Route]string
 }
 
 // resolve looks up, and returns every problem that this brings to light.
-func (a *Args) resolve(ctx *pulumi.Context) (*resolved, error) {
+func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
 	r := &resolved{addresses: map[string]netip.Addr{}, publicIPs: map[string]string{}, destinations: []netip.Prefix{route.Default()}}
 	opts := []pulumi.InvokeOption{pulumi.Provider(a.Provider)}
 	if err := r.where(ctx, opts...); err != nil {
@@ -59,6 +62,9 @@ func (a *Args) resolve(ctx *pulumi.Context) (*resolved, error) {
 	}
 	if a.NAT64 {
 		r.destinations = append(r.destinations, natzone.NAT64Prefix())
+	}
+	if err := r.strangers(ctx, a, name, &list, opts...); err != nil {
+		return nil, err
 	}
 	return r, list.Err()
 }

@@ -27,6 +27,8 @@ type Args struct {
 	Tables map[string]pulumi.StringInput
 	// Destinations that lead to the instance, in order.
 	Destinations []netip.Prefix
+	// Adopt are the routes that exist already, by table key and destination: the ids to import them by.
+	Adopt map[Route]string
 	// Ingress of the instances.
 	IngressCIDRs  []string
 	IngressGroups map[string]pulumi.StringInput
@@ -34,6 +36,13 @@ type Args struct {
 	Keep     []pulumi.ResourceOption
 	Tags     map[string]string
 	Provider *aws.Provider
+}
+
+// Route of a zone.
+type Route struct {
+	// Table is the key of its table.
+	Table       string
+	Destination netip.Prefix
 }
 
 // GivenAddress is an Elastic IP that exists.

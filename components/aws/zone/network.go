@@ -158,6 +158,11 @@ var holders = []string{
 	"transitGatewayId", "vpcEndpointId", "vpcPeeringConnectionId",
 }
 
+// RouteName is the name of the child that is a route.
+func RouteName(component, zone, table string, destination netip.Prefix) string {
+	return component + "-route-" + zone + "-" + table + "-" + destination.String()
+}
+
 // routes makes the routes of all tables to the standby gateway or, without one, to an interface that nothing is attached to.
 func (z *Zone) routes() error {
 	var natGateway, networkInterface pulumi.StringPtrInput = z.StandbyID.ToStringPtrOutput(), nil
@@ -179,7 +184,11 @@ func (z *Zone) routes() error {
 			} else {
 				args.DestinationIpv6CidrBlock = pulumi.String(destination.String())
 			}
-			route, err := ec2.NewRoute(z.ctx, z.childName("route")+"-"+key+"-"+destination.String(), args, z.childOpts(pulumi.IgnoreChanges(holders))...)
+			opts := z.childOpts(pulumi.IgnoreChanges(holders))
+			if id, ok := z.args.Adopt[Route{key, destination}]; ok {
+				opts = append(opts, pulumi.Import(pulumi.ID(id)))
+			}
+			route, err := ec2.NewRoute(z.ctx, RouteName(z.name, z.args.Zone, key, destination), args, opts...)
 			if err != nil {
 				return err
 			}
