@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -105,6 +106,12 @@ func fake(p *pipe, h handler) *goroutine {
 // simulate runs a service with one function in a bubble.
 func simulate(t *testing.T, f Function, h handler, check func(*Service)) {
 	t.Helper()
+	simulateRuntime(t, f, func(p *pipe) process { return fake(p, h) }, check)
+}
+
+// simulateRuntime is simulate with a runtime of its own.
+func simulateRuntime(t *testing.T, f Function, start func(*pipe) process, check func(*Service)) {
+	t.Helper()
 	synctest.Test(t, func(*testing.T) {
 		s := New(Options{})
 		defer s.Close()
@@ -114,7 +121,7 @@ func simulate(t *testing.T, f Function, h handler, check func(*Service)) {
 			pipes = append(pipes, newPipe())
 			return pipes[len(pipes)-1], nil
 		}
-		s.launch = func(*function, string) (process, error) { return fake(pipes[len(pipes)-1], h), nil }
+		s.launch = func(*function, string) (process, error) { return start(pipes[len(pipes)-1]), nil }
 		if err := s.Create(f); err != nil {
 			t.Fatal(err)
 		}
@@ -299,4 +306,76 @@ func TestEachRunHasAnEnvironmentOfItsOwn(t *testing.T) {
 	if most != 3 || len(reports) != 6 || len(cold) != 3 {
 		t.Errorf("%d at once, %d runs of which %d cold", most, len(reports), len(cold))
 	}
+}
+
+// raw is a runtime that makes the calls of script, which gets the client of its Runtime API.
+func raw(p *pipe, script func(call func(method, path, body string) (int, string))) *goroutine {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &goroutine{cancel: cancel, done: make(chan struct{})}
+	transport := &http.Transport{DialContext: p.dial}
+	go func() {
+		defer close(g.done)
+		defer transport.CloseIdleConnections()
+		script(func(method, path, body string) (int, string) {
+			r, err := http.NewRequestWithContext(ctx, method, "http://runtime/2018-06-01/runtime/"+path, strings.NewReader(body))
+			if err != nil {
+				return 0, err.Error()
+			}
+			response, err := transport.RoundTrip(r)
+			if err != nil {
+				return 0, err.Error()
+			}
+			defer response.Body.Close()
+			read, err := io.ReadAll(response.Body)
+			if err != nil {
+				return 0, err.Error()
+			}
+			return response.StatusCode, response.Header.Get("Lambda-Runtime-Aws-Request-Id") + string(read)
+		})
+	}()
+	return g
+}
+
+func TestTheRuntimeAPIRefusesWhatItWouldNotTake(t *testing.T) {
+	var statuses []int
+	simulateRuntime(t, Function{Timeout: time.Minute}, func(p *pipe) process {
+		return raw(p, func(call func(string, string, string) (int, string)) {
+			note := func(status int, _ string) { statuses = append(statuses, status) }
+			_, id := call(http.MethodGet, "invocation/next", "")
+			id = strings.TrimSuffix(id, "{}")
+			note(call(http.MethodPost, "invocation/another/response", "1"))
+			note(call(http.MethodPost, "invocation/"+id+"/response", strings.Repeat("x", maxPayload+1)))
+			note(call(http.MethodPost, "invocation/"+id+"/response", "2"))
+			note(call(http.MethodPost, "invocation/"+id+"/response", "3"))
+		})
+	}, func(s *Service) {
+		response, err := s.Invoke(context.Background(), "f", nil)
+		if err != nil || string(response.Payload) != "2" {
+			t.Errorf("answer %s, %v", response.Payload, err)
+		}
+		synctest.Wait()
+	})
+	if diff := cmp.Diff([]int{400, 413, 202, 400}, statuses); diff != "" {
+		t.Errorf("statuses (-want +got):\n%s", diff)
+	}
+}
+
+func TestARuntimeThatCannotStartSaysWhy(t *testing.T) {
+	silent := false
+	simulateRuntime(t, Function{}, func(p *pipe) process {
+		return raw(p, func(call func(string, string, string) (int, string)) {
+			if !silent {
+				call(http.MethodPost, "init/error", `{"errorMessage":"no configuration"}`)
+			}
+			time.Sleep(time.Hour) //nolint:forbidigo // of the fake clock
+		})
+	}, func(s *Service) {
+		for _, want := range []string{"no configuration", "did not initialize in time"} {
+			response, err := s.Invoke(context.Background(), "f", nil)
+			if err != nil || response.FunctionError == "" || !strings.Contains(string(response.Payload), want) {
+				t.Errorf("answer %s, %v, want %q", response.Payload, err, want)
+			}
+			silent = true
+		}
+	})
 }

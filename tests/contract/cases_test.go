@@ -169,12 +169,8 @@ var addresses = []contract{
 		if err := w.associate(ctx, w.nodes[0].eni, shared, nil); err != nil {
 			return err
 		}
-		out, err := w.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{AllocationIds: []string{w.allocation}})
-		if err != nil {
-			return err
-		}
-		if a := out.Addresses[0]; aws.ToString(a.PrivateIpAddress) != shared || aws.ToString(a.NetworkInterfaceId) != w.nodes[0].eni {
-			return fmt.Errorf("bound to %s of %s", aws.ToString(a.PrivateIpAddress), aws.ToString(a.NetworkInterfaceId))
+		if a, err := w.elastic(ctx); err != nil || aws.ToString(a.PrivateIpAddress) != shared || aws.ToString(a.NetworkInterfaceId) != w.nodes[0].eni {
+			return unexpected(a, err)
 		}
 		return nil
 	}, moto: "the Elastic IP is shown at the primary address"},
@@ -223,6 +219,74 @@ var addresses = []contract{
 		}
 		return refused(w.assign(ctx, w.nodes[1].eni, shared, false), "InvalidParameterValue")
 	}, moto: "both interfaces have it then"},
+	{name: "a secondary address that was given back is free", check: func(ctx context.Context, w *world) error {
+		if err := w.assign(ctx, w.nodes[0].eni, shared, false); err != nil {
+			return err
+		}
+		if _, err := w.ec2.UnassignPrivateIpAddresses(ctx, &ec2.UnassignPrivateIpAddressesInput{
+			NetworkInterfaceId: &w.nodes[0].eni, PrivateIpAddresses: []string{shared},
+		}); err != nil {
+			return err
+		}
+		if err := w.assign(ctx, w.nodes[1].eni, shared, false); err != nil {
+			return err
+		}
+		for at, n := range w.nodes {
+			found, err := w.addresses(ctx, n.eni)
+			if _, has := found[shared]; err != nil || has != (at == 1) {
+				return unexpected(found, err)
+			}
+		}
+		return nil
+	}},
+	{name: "an Elastic IP can be taken away", check: func(ctx context.Context, w *world) error {
+		if err := w.associate(ctx, w.nodes[0].eni, "", nil); err != nil {
+			return err
+		}
+		bound, err := w.elastic(ctx)
+		if err != nil {
+			return err
+		}
+		if _, err := w.ec2.DisassociateAddress(ctx, &ec2.DisassociateAddressInput{AssociationId: bound.AssociationId}); err != nil {
+			return err
+		}
+		if free, err := w.elastic(ctx); err != nil || free.AssociationId != nil || aws.ToString(free.NetworkInterfaceId) != "" {
+			return unexpected(free, err)
+		}
+		return nil
+	}},
+	{name: "a terminated instance leaves its Elastic IP", check: func(ctx context.Context, w *world) error {
+		if err := w.associate(ctx, w.nodes[0].eni, "", nil); err != nil {
+			return err
+		}
+		if err := w.terminate(ctx, w.nodes[0].instance); err != nil {
+			return err
+		}
+		if free, err := w.elastic(ctx); err != nil || free.AssociationId != nil || aws.ToString(free.NetworkInterfaceId) != "" {
+			return unexpected(free, err)
+		}
+		return nil
+	}, moto: "it stays bound"},
+	{name: "a reboot keeps addresses and routes", check: func(ctx context.Context, w *world) error {
+		if err := w.assign(ctx, w.nodes[0].eni, shared, false); err != nil {
+			return err
+		}
+		if err := w.createRoute(ctx, w.tables[0], everywhere, w.nodes[0].eni); err != nil {
+			return err
+		}
+		if _, err := w.ec2.RebootInstances(ctx, &ec2.RebootInstancesInput{InstanceIds: []string{w.nodes[0].instance}}); err != nil {
+			return err
+		}
+		w.settle()
+		found, err := w.addresses(ctx, w.nodes[0].eni)
+		if _, has := found[shared]; err != nil || !has {
+			return unexpected(found, err)
+		}
+		if r, err := w.route(ctx, w.tables[0], everywhere); err != nil || r == nil || r.State != ec2types.RouteStateActive {
+			return unexpected(r, err)
+		}
+		return nil
+	}},
 	{name: "a primary address is not moved", check: func(ctx context.Context, w *world) error {
 		return refused(w.assign(ctx, w.nodes[1].eni, w.nodes[0].address, true), "InvalidParameterValue")
 	}, moto: "both interfaces have it then"},
@@ -242,6 +306,15 @@ var interfaces = []contract{
 			if err != nil || aws.ToBool(found.SourceDestCheck) != want {
 				return unexpected(aws.ToBool(found.SourceDestCheck), err)
 			}
+		}
+		return nil
+	}},
+	{name: "the source/destination check is an attribute of the interface", check: func(ctx context.Context, w *world) error {
+		out, err := w.ec2.DescribeNetworkInterfaceAttribute(ctx, &ec2.DescribeNetworkInterfaceAttributeInput{
+			NetworkInterfaceId: &w.nodes[0].eni, Attribute: ec2types.NetworkInterfaceAttributeSourceDestCheck,
+		})
+		if err != nil || out.SourceDestCheck == nil || !aws.ToBool(out.SourceDestCheck.Value) || aws.ToString(out.NetworkInterfaceId) != w.nodes[0].eni {
+			return unexpected(out, err)
 		}
 		return nil
 	}},
@@ -551,11 +624,19 @@ func (w *world) move(ctx context.Context, allow *bool) error {
 			return err
 		}
 	}
-	out, err := w.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{AllocationIds: []string{w.allocation}})
-	if err != nil || aws.ToString(out.Addresses[0].NetworkInterfaceId) != w.nodes[1].eni {
-		return unexpected(out, err)
+	if a, err := w.elastic(ctx); err != nil || aws.ToString(a.NetworkInterfaceId) != w.nodes[1].eni {
+		return unexpected(a, err)
 	}
 	return nil
+}
+
+// elastic is the Elastic IP.
+func (w *world) elastic(ctx context.Context) (ec2types.Address, error) {
+	out, err := w.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{AllocationIds: []string{w.allocation}})
+	if err != nil || len(out.Addresses) != 1 {
+		return ec2types.Address{}, unexpected(out, err)
+	}
+	return out.Addresses[0], nil
 }
 
 func (w *world) terminate(ctx context.Context, instance string) error {
