@@ -89,6 +89,7 @@ type agent struct {
 	self       bool // what the instance itself sends gets the zone's address
 	networks   []netip.Prefix
 	forwarding string
+	converged  time.Time
 	path       string
 	egress     bool
 	seen       *claim.Zone
@@ -206,7 +207,7 @@ func (a *agent) converge(context.Context) time.Duration {
 	a.say("kernel", trouble)
 	a.mu.Lock()
 	changed := a.forwarding != trouble
-	a.forwarding = trouble
+	a.forwarding, a.converged = trouble, a.now()
 	a.mu.Unlock()
 	if changed || len(r.Changed) > 0 {
 		poke(a.proving)
@@ -221,6 +222,17 @@ func text(err error) string {
 	}
 	return err.Error()
 }
+
+// kernelTrouble says why the kernel does not forward as it should. A comparison that hangs is a trouble too. mu is held.
+func (a *agent) kernelTrouble() string {
+	if since := a.now().Sub(a.converged); a.forwarding == "" && since > a.Interval+hung {
+		return fmt.Sprintf("the kernel has not answered for %s", since.Round(time.Second))
+	}
+	return a.forwarding
+}
+
+// hung is how long a comparison of the kernel may take: a sweep of a full table of connections takes seconds.
+const hung = 20 * time.Second
 
 // ask asks instance metadata. What it said last stays true while it does not answer.
 func (a *agent) ask(ctx context.Context) time.Duration {
@@ -306,7 +318,7 @@ func (a *agent) observe() claim.Observation {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	o := claim.Observation{
-		Now: a.now(), Forwarding: a.forwarding, Path: a.path, Egress: a.egress, Zone: a.seen,
+		Now: a.now(), Forwarding: a.kernelTrouble(), Path: a.path, Egress: a.egress, Zone: a.seen,
 		Terminating: a.metadata.Target == "Terminated", Rebalance: a.metadata.Rebalance,
 	}
 	switch {
@@ -450,7 +462,7 @@ func (a *agent) arrived(ctx context.Context) (bool, error) {
 func (a *agent) health() natzone.Health {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	ready := a.forwarding == "" && a.path == ""
+	ready := a.kernelTrouble() == "" && a.path == ""
 	return natzone.Health{Instance: a.identity.Instance, Ready: ready, Holds: a.status.Holds, Leaving: a.status.Leaving, Reason: a.status.Reason}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/smithy-go"
@@ -29,6 +30,7 @@ type cloud struct {
 	refuse  map[string]string // operation, or operation and table, to code
 	calls   []string
 	results []string
+	metrics map[string]float64
 }
 
 type card struct {
@@ -249,6 +251,26 @@ func (c *cloud) RecordLifecycleActionHeartbeat(context.Context, *autoscaling.Rec
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return &autoscaling.RecordLifecycleActionHeartbeatOutput{}, c.call("RecordLifecycleActionHeartbeat", "")
+}
+
+func (c *cloud) PutMetricData(_ context.Context, in *cloudwatch.PutMetricDataInput, _ ...func(*cloudwatch.Options)) (*cloudwatch.PutMetricDataOutput, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.metrics = map[string]float64{}
+	for _, d := range in.MetricData {
+		c.metrics[aws.ToString(d.MetricName)] = aws.ToFloat64(d.Value)
+	}
+	return &cloudwatch.PutMetricDataOutput{}, nil
+}
+
+// metric is the value published last; -1 for none.
+func (c *cloud) metric(name string) float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if v, ok := c.metrics[name]; ok {
+		return v
+	}
+	return -1
 }
 
 // Identity, Addresses, State and Forget are instance metadata, without delay.

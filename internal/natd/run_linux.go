@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"golang.org/x/sys/unix"
 
@@ -47,12 +48,13 @@ func Run(ctx context.Context, o Options) error {
 	if err := a.begin(ctx); err != nil {
 		return err
 	}
-	a.run(ctx, changes)
+	p := &publisher{to: cloudwatch.NewFromConfig(sdk), read: a.counters(k.Counters)}
+	a.run(ctx, changes, p)
 	return ctx.Err()
 }
 
 // run is the loops, until the context ends.
-func (a *agent) run(ctx context.Context, changes <-chan struct{}) {
+func (a *agent) run(ctx context.Context, changes <-chan struct{}, p *publisher) {
 	var path path
 	a.prove = func(ctx context.Context, zone bool) proof.Result { return path.try(ctx, a, zone) }
 	defer path.close()
@@ -63,6 +65,7 @@ func (a *agent) run(ctx context.Context, changes <-chan struct{}) {
 	loop(a.converging, a.converge)
 	loop(nil, a.ask)
 	loop(a.proving, a.proves)
+	loop(nil, func(ctx context.Context) time.Duration { return a.publishMetrics(ctx, p) })
 	var lookAt time.Time
 	loop(a.wake, func(ctx context.Context) time.Duration { return a.decide(ctx, &lookAt) })
 	group.Go(func() {

@@ -107,7 +107,7 @@ func internet(t *testing.T) {
 func start(t *testing.T, c *cloud, dir string, change func(*Options)) (a *agent, stop func()) {
 	t.Helper()
 	config := document()
-	config.PublicAddress = zoneAddress
+	config.PublicAddress, config.MetricInterval = zoneAddress, natzone.Duration(50*time.Millisecond)
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	o := Options{Config: config, StateDir: dir, Interval: 200 * time.Millisecond, Metadata: 50 * time.Millisecond,
 		Proof: 100 * time.Millisecond, Look: 100 * time.Millisecond, StartTimeout: time.Minute, Settle: 100 * time.Millisecond, Log: log}
@@ -125,7 +125,7 @@ func start(t *testing.T, c *cloud, dir string, change func(*Options)) (a *agent,
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		a.run(ctx, changes)
+		a.run(ctx, changes, &publisher{to: c, read: a.counters(k.Counters)})
 	}()
 	return a, func() {
 		cancel()
@@ -171,6 +171,14 @@ func TestTheAgentClaimsRepairsAndHandsOver(t *testing.T) {
 	until(t, "it says so", func() bool { return a.health().Holds })
 	if h := ask(t, zoneAddress); !h.Ready || !h.Holds || h.Instance != identity.Instance {
 		t.Errorf("health: %+v", h)
+	}
+
+	until(t, "metrics say so", func() bool { return c.metric(natzone.MetricHolds) == 1 && c.metric(natzone.MetricReady) == 1 })
+	if c.metric(natzone.MetricConnectionLimit) == 0 {
+		t.Error("no limit of connections is published")
+	}
+	if got := c.metric(natzone.MetricAllowanceExceeded); got != 0 {
+		t.Errorf("a driver without allowances has exceeded %v", got)
 	}
 
 	// What is spoiled is put right, at once where the kernel tells.

@@ -85,7 +85,8 @@ func postroutingRules(c Config) [][]expr.Any {
 	if c.MidStream == PickUp {
 		rules = append(rules, rule(client(source, true), client(destination, false), tcp(), notFirst(), snat(c.Address, false)))
 	}
-	return append(rules, rule(client(source, true), client(destination, false), snat(c.Address, true)))
+	// The counter is that of new connections.
+	return append(rules, rule(client(source, true), client(destination, false), []expr.Any{&expr.Counter{}}, snat(c.Address, true)))
 }
 
 // elements are the ranges of an interval set, as the kernel lists them: each beginning, and each end exclusive.

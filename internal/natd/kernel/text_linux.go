@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// String is the canonical text of a ruleset, near to what nft lists. Two rulesets are the same if their texts are: counters,
-// handles and ids are left out, and whatever the text has no words for is printed as it is, so that it differs.
+// String is the canonical text of a ruleset, near to what nft lists. Two rulesets are the same if their texts are: the values of
+// counters, handles and ids are left out, and whatever the text has no words for is printed as it is, so that it differs.
 func (r *ruleset) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "table ip %s {\n\tset %s { %s }\n", TableName, clientSet, ranges(r.clients))
@@ -68,7 +68,8 @@ func ruleText(exprs []expr.Any) string {
 	loaded := ""
 	for _, e := range exprs {
 		switch e := e.(type) {
-		case *expr.Counter: // somebody's debugging; harmless
+		case *expr.Counter:
+			out = append(out, "counter")
 		case *expr.Payload:
 			loaded = payloadText(e)
 		case *expr.Meta:
