@@ -30,9 +30,9 @@ type region struct {
 	lost   map[string]string
 }
 
-func newRegion(t *testing.T) *region {
+func newRegion(t *testing.T, unknown aws.UnknownBehaviours) *region {
 	t.Helper()
-	r := &region{T: t, cloud: aws.New(aws.Options{Region: "eu-west-1", AddressQuota: -1, NoThrottling: true}), served: map[string]bool{}, lost: map[string]string{}}
+	r := &region{T: t, cloud: aws.New(aws.Options{Region: "eu-west-1", AddressQuota: -1, NoThrottling: true, Unknown: unknown}), served: map[string]bool{}, lost: map[string]string{}}
 	r.cloud.OnChange = r.observe
 	stack, err := engine.New(engine.Options{
 		Project: "polynat", Stack: "dev", Config: map[string]string{"aws:region": "eu-west-1"},
@@ -128,10 +128,20 @@ func (r *region) whole(step string, hop aws.Hop, zones string) {
 	}
 }
 
+// instance is the id of the one that serves.
+func (r *region) instance() string {
+	r.Helper()
+	groups, err := r.cloud.DescribeAutoScalingGroups(aws.DescribeAutoScalingGroupsInput{})
+	if err != nil || len(groups) != 1 || len(groups[0].Instances) != 1 {
+		r.Fatalf("groups %v, error %v: want one with one instance", groups, err)
+	}
+	return groups[0].Instances[0].InstanceID
+}
+
 func same(*nat.Args) {}
 
 func TestOnTheSimulatedCloudNoSubnetLosesItsWayOut(t *testing.T) {
-	r := newRegion(t)
+	r := newRegion(t, aws.UnknownBehaviours{})
 	r.up("ab", same)
 	r.whole("deploy", aws.HopInstance, "ab")
 	if again := r.up("ab", same); len(again.Steps) > 0 {
@@ -178,7 +188,7 @@ func TestOnTheSimulatedCloudNoSubnetLosesItsWayOut(t *testing.T) {
 // TestDestroyKeepsTheWayOutUntilNothingElseIsLeft: the routes are the last of what a subnet's traffic needs.
 func TestDestroyKeepsTheWayOutUntilNothingElseIsLeft(t *testing.T) {
 	for _, standby := range []nat.StandbyMode{nat.PerZone, nat.None} {
-		r := newRegion(t)
+		r := newRegion(t, aws.UnknownBehaviours{})
 		r.up("a", func(a *nat.Args) { a.Standby = standby })
 		r.whole("deploy", aws.HopInstance, "a")
 		result, err := r.stack.Destroy(context.Background())
@@ -204,5 +214,31 @@ func TestDestroyKeepsTheWayOutUntilNothingElseIsLeft(t *testing.T) {
 				t.Errorf("%s: %s: %s", standby, way, why)
 			}
 		}
+	}
+}
+
+// TestWhatIsNotDocumentedMayBeEitherWay: the answers of AWS that nobody has in writing change nothing.
+func TestWhatIsNotDocumentedMayBeEitherWay(t *testing.T) {
+	for name, unknown := range map[string]aws.UnknownBehaviours{
+		"the maintenance policy keeps to the maximum": {PolicyKeepsMaxSize: true},
+		"an Elastic IP takes the public address away": {PublicAddressReleased: true},
+		"a route may be made twice":                   {SameRouteAccepted: true},
+		"a route may not be replaced by itself":       {SameReplaceRefused: true},
+		"an unhealthy instance is terminated at once": {HealthIgnoresPolicy: true},
+		"all of them": {PolicyKeepsMaxSize: true, PublicAddressReleased: true, SameRouteAccepted: true, SameReplaceRefused: true, HealthIgnoresPolicy: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRegion(t, unknown)
+			r.up("a", same)
+			r.whole("deploy", aws.HopInstance, "a")
+			r.up("a", func(a *nat.Args) { a.Instance.Types = []string{"c7gn.medium"} })
+			r.whole("rotation", aws.HopInstance, "a")
+			young := r.instance()
+			r.cloud.Advance(15 * 24 * time.Hour)
+			r.whole("lifetime", aws.HopInstance, "a")
+			if r.instance() == young {
+				t.Errorf("%s is older than 14 days", young)
+			}
+		})
 	}
 }
