@@ -12,6 +12,8 @@ import (
 	"os/signal"
 
 	"github.com/spf13/cobra"
+
+	"polynat/internal/drill"
 )
 
 func main() {
@@ -20,8 +22,8 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit status: 0 when all is well, 1 when a rehearsal lost something or could not be held, and the stock
-// CLI's own for the command pulumi.
+// run returns the exit status: 0 when all is well, 1 when a rehearsal or a drill lost something or could not be held, 2 where
+// no drill can be held, and the stock CLI's own for the command pulumi.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root := &cobra.Command{
 		Use:           "polynat",
@@ -32,7 +34,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(rehearseCommand(), pulumiCommand(), costCommand())
+	root.AddCommand(rehearseCommand(), drillCommand(), pulumiCommand(), costCommand())
 	err := root.ExecuteContext(ctx)
 	var exit *exec.ExitError
 	switch {
@@ -42,5 +44,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return exit.ExitCode()
 	}
 	fmt.Fprintln(stderr, "error:", err)
+	if errors.Is(err, drill.ErrUnsupported) {
+		return 2
+	}
 	return 1
 }

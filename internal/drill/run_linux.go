@@ -246,6 +246,11 @@ func (t *theatre) show(ctx context.Context, d drill, at *deployment, i int) (m m
 		return m, err
 	}
 	defer w.close()
+	defer func() {
+		if err != nil {
+			log.add("drill", w.lab.Dump())
+		}
+	}()
 	if err := w.ready(); err != nil {
 		return m, err
 	}
