@@ -18,10 +18,17 @@ func Last(ctx *pulumi.Context) (map[string]any, error) {
 		Outputs map[string]any `pulumi:"outputs"`
 	}
 	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
-	if err := ctx.Invoke("pulumi:pulumi:readStackOutputs", map[string]any{"name": name}, &result); err != nil {
+	if err := invoke(ctx, "pulumi:pulumi:readStackOutputs", map[string]any{"name": name}, &result); err != nil {
 		return nil, fmt.Errorf("read the outputs of the last update of %s: %w", name, err)
 	}
 	return result.Outputs, nil
+}
+
+// invoke is Context.Invoke for results that may hold secrets, which that refuses: any resource of the stack may have one. They come
+// in plain, and must not be put into outputs or inputs.
+func invoke(ctx *pulumi.Context, token string, args map[string]any, result any) error {
+	_, err := ctx.InvokePackageRaw(token, args, result, "")
+	return err
 }
 
 // Resource is a resource of the stack's state.
@@ -37,7 +44,7 @@ func Resources(ctx *pulumi.Context) ([]Resource, error) {
 		Outputs map[string]any `pulumi:"outputs"`
 	}
 	name := fmt.Sprintf("%s/%s/%s", ctx.Organization(), ctx.Project(), ctx.Stack())
-	if err := ctx.Invoke("pulumi:pulumi:readStackResourceOutputs", map[string]any{"stackName": name}, &result); err != nil {
+	if err := invoke(ctx, "pulumi:pulumi:readStackResourceOutputs", map[string]any{"stackName": name}, &result); err != nil {
 		return nil, fmt.Errorf("read the state of %s: %w", name, err)
 	}
 	var resources []Resource
