@@ -131,6 +131,7 @@ func (c *Cloud) Read(_ context.Context, typ, id string) (inputs, outputs sim.Obj
 	if err != nil {
 		return nil, nil, false, err
 	}
+	c.importRoute(typ, id)
 	outputs, ok = c.show(k, typ, id)
 	if !ok {
 		return nil, nil, false, nil
