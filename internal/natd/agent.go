@@ -115,9 +115,9 @@ func (a *agent) say(topic, trouble string) {
 	before := a.said[topic]
 	a.said[topic] = trouble
 	a.mu.Unlock()
-	switch {
-	case trouble == before:
-	case trouble == "":
+	switch trouble {
+	case before:
+	case "":
 		a.Log.Info(topic + ": works again")
 	default:
 		a.Log.Warn(topic, "error", trouble)

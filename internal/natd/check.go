@@ -27,23 +27,7 @@ func Check(c *natzone.Agent) error {
 	if !c.Address.Is4() {
 		wrong("address: %s: is not an IPv4 address", c.Address)
 	}
-	if len(c.RouteTables) == 0 {
-		wrong("routeTables: none: nothing would be claimed")
-	}
-	if len(c.Destinations) == 0 {
-		wrong("destinations: none: nothing would be claimed")
-	}
-	for i, d := range c.Destinations {
-		switch {
-		case !d.IsValid() || d != d.Masked():
-			wrong("destinations[%d]: %s: is not a canonical network", i, d)
-		case d.Addr().Is6() && !(c.NAT64 && d == natzone.NAT64Prefix()):
-			wrong("destinations[%d]: %s: of IPv6 only %s can be translated, with nat64", i, d, natzone.NAT64Prefix())
-		}
-	}
-	if c.NAT64 && !slices.Contains(c.Destinations, natzone.NAT64Prefix()) {
-		wrong("destinations: has no %s, although nat64 is on", natzone.NAT64Prefix())
-	}
+	problems = append(problems, checkRoutes(c)...)
 	for i, p := range c.ClientCIDRs {
 		if !p.Addr().Is4() || p != p.Masked() || p.Bits() == 0 {
 			wrong("clientCidrs[%d]: %s: is not a canonical IPv4 network", i, p)
@@ -66,6 +50,29 @@ func Check(c *natzone.Agent) error {
 		wrong("healthPort: %d: is not a port", c.HealthPort)
 	}
 	return errors.Join(problems...)
+}
+
+// checkRoutes checks what is to be claimed.
+func checkRoutes(c *natzone.Agent) (problems []error) {
+	add := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if len(c.RouteTables) == 0 {
+		add("routeTables: none: nothing would be claimed")
+	}
+	if len(c.Destinations) == 0 {
+		add("destinations: none: nothing would be claimed")
+	}
+	for i, d := range c.Destinations {
+		switch {
+		case !d.IsValid() || d != d.Masked():
+			add("destinations[%d]: %s: is not a canonical network", i, d)
+		case d.Addr().Is6() && (!c.NAT64 || d != natzone.NAT64Prefix()):
+			add("destinations[%d]: %s: of IPv6 only %s can be translated, with nat64", i, d, natzone.NAT64Prefix())
+		}
+	}
+	if c.NAT64 && !slices.Contains(c.Destinations, natzone.NAT64Prefix()) {
+		add("destinations: has no %s, although nat64 is on", natzone.NAT64Prefix())
+	}
+	return problems
 }
 
 func isURL(s string) bool {

@@ -166,6 +166,7 @@ func (c *cloud) DescribeAddresses(context.Context, *ec2.DescribeAddressesInput, 
 	return &ec2.DescribeAddressesOutput{Addresses: []types.Address{a}}, c.call("DescribeAddresses", "")
 }
 
+//nolint:revive // the name is the SDK's
 func (c *cloud) AssignPrivateIpAddresses(_ context.Context, in *ec2.AssignPrivateIpAddressesInput, _ ...func(*ec2.Options)) (*ec2.AssignPrivateIpAddressesOutput, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

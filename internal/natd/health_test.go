@@ -19,7 +19,7 @@ func TestHealthIsAnsweredToTheVPCOnly(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := healthServer(func() natzone.Health { return natzone.Health{Instance: "i-1", Ready: true} })
-		go server.Serve(private{l, netip.MustParsePrefix(allowed).Contains})
+		go server.Serve(private{l, netip.MustParsePrefix(allowed).Contains}) //nolint:errcheck // until it is closed
 		resp, err := http.Get("http://" + l.Addr().String() + "/health")
 		if (err == nil) != works {
 			t.Errorf("clients of %s: %v", allowed, err)
@@ -41,7 +41,7 @@ func TestHealthHasTheStatusOfWhatItSays(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := healthServer(func() natzone.Health { return want })
-		go server.Serve(l)
+		go server.Serve(l) //nolint:errcheck // until it is closed
 		resp, err := http.Get("http://" + l.Addr().String() + "/health")
 		if err != nil {
 			t.Fatal(err)

@@ -147,11 +147,11 @@ func (z *zone) ways(ctx context.Context) ([]way, error) {
 			ways = append(ways, w)
 		}
 	}
-	return ways, z.recognise(ctx, ways, interfaces)
+	return ways, z.recognize(ctx, ways, interfaces)
 }
 
-// recognise finds the peers among interfaces.
-func (z *zone) recognise(ctx context.Context, ways []way, interfaces map[string][]int) error {
+// recognize finds the peers among interfaces.
+func (z *zone) recognize(ctx context.Context, ways []way, interfaces map[string][]int) error {
 	if len(interfaces) == 0 {
 		return nil
 	}

@@ -133,7 +133,7 @@ func BenchmarkConnections(b *testing.B) {
 				if err != nil {
 					return
 				}
-				c.Write([]byte{1})
+				_, _ = c.Write([]byte{1})
 				c.Close()
 			}
 		}()
@@ -154,7 +154,7 @@ func BenchmarkConnections(b *testing.B) {
 					if _, err := c.Read(make([]byte, 1)); err == nil {
 						made.Add(1)
 					}
-					c.(*net.TCPConn).SetLinger(0)
+					_ = c.(*net.TCPConn).SetLinger(0)
 					c.Close()
 				}
 			})

@@ -71,7 +71,7 @@ func memory() uint64 {
 	if err := unix.Sysinfo(&info); err != nil {
 		return 0
 	}
-	return uint64(info.Totalram) * uint64(info.Unit)
+	return info.Totalram * uint64(info.Unit)
 }
 
 func (k *Kernel) applySettings(c Config, r *Report) error {

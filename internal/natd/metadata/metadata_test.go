@@ -30,7 +30,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		w.Header().Set("X-Aws-Ec2-Metadata-Token-Ttl-Seconds", "21600")
-		w.Write([]byte("token"))
+		_, _ = w.Write([]byte("token"))
 		return
 	}
 	path := strings.TrimPrefix(r.URL.Path, "/latest/meta-data/")
@@ -42,7 +42,7 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case !ok:
 		w.WriteHeader(http.StatusNotFound)
 	default:
-		w.Write([]byte(value))
+		_, _ = w.Write([]byte(value))
 	}
 }
 

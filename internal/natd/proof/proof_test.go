@@ -37,7 +37,7 @@ func raw(t *testing.T, answer func(net.Conn)) natzone.Target {
 			}
 			go func() {
 				defer c.Close()
-				c.Read(make([]byte, 4096))
+				_, _ = c.Read(make([]byte, 4096))
 				answer(c)
 			}()
 		}
@@ -60,7 +60,7 @@ func TestEachWayToFailHasItsClass(t *testing.T) {
 	}{
 		"any answer, also a 503": {natzone.Target(answers.URL), natzone.Answered},
 		"nobody listens":         {natzone.Target(refused), natzone.Refused},
-		"reset":                  {raw(t, func(c net.Conn) { c.(*net.TCPConn).SetLinger(0) }), natzone.Reset},
+		"reset":                  {raw(t, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }), natzone.Reset},
 		"closed without a word":  {raw(t, func(net.Conn) {}), natzone.Reset},
 		"cut in the middle": {raw(t, func(c net.Conn) {
 			fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf of it")
