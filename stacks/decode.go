@@ -86,16 +86,7 @@ func decodeInto(path string, value any, target reflect.Value) []error {
 			return nil
 		}
 	case json.Number:
-		if target.Kind() == reflect.String { // a port need not be quoted
-			target.SetString(v.String())
-			return nil
-		}
-		if n, err := strconv.Atoi(v.String()); err == nil && target.Kind() == reflect.Int {
-			target.SetInt(int64(n))
-			return nil
-		}
-		if n, err := v.Float64(); err == nil && target.Kind() == reflect.Float64 {
-			target.SetFloat(n)
+		if decodeNumber(v, target) {
 			return nil
 		}
 	case bool:
@@ -109,6 +100,24 @@ func decodeInto(path string, value any, target reflect.Value) []error {
 		return []error{fmt.Errorf("%s: %w", path, err)}
 	}
 	return []error{migration.Problem{Field: path, Value: string(text), Rule: "must be " + kindName(target.Kind()), WayOut: "see Pulumi.dev.yaml"}}
+}
+
+// decodeNumber decodes a number, into a text too: a port need not be quoted.
+func decodeNumber(v json.Number, target reflect.Value) bool {
+	switch target.Kind() {
+	case reflect.String:
+		target.SetString(v.String())
+		return true
+	case reflect.Int:
+		n, err := strconv.Atoi(v.String())
+		target.SetInt(int64(n))
+		return err == nil
+	case reflect.Float64:
+		n, err := v.Float64()
+		target.SetFloat(n)
+		return err == nil
+	}
+	return false
 }
 
 func isEmpty(value any) bool {
