@@ -11,10 +11,21 @@ import (
 // Longest prefix: what is left of the 64 characters of a role's or a function's name beside the longest zone and kind.
 const Longest = 28
 
-// Prefix of a component's names: project, stack and component, so that two stacks share an account and region. What is too
-// long is cut and told apart by eight digits of its hash.
+// Prefix of a component's names: project, stack and component, so that two stacks share an account and region, in what every
+// service takes: lower-case letters, digits and hyphens. What had to be changed for that, or is too long, is told apart by
+// eight digits of its hash.
 func Prefix(project, stack, component string) string {
-	return Cut(strings.Join([]string{project, stack, component}, "-"), Longest)
+	name := strings.Join([]string{project, stack, component}, "-")
+	plain := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, strings.ToLower(name))
+	if plain == name && len(name) <= Longest {
+		return name
+	}
+	return cut(plain, name, Longest)
 }
 
 // Cut shortens a name to at most that many characters.
@@ -22,8 +33,13 @@ func Cut(name string, most int) string {
 	if len(name) <= most {
 		return name
 	}
-	sum := sha256.Sum256([]byte(name))
-	return name[:most-9] + "-" + hex.EncodeToString(sum[:4])
+	return cut(name, name, most)
+}
+
+// cut ends the beginning of a name with the hash of the whole one.
+func cut(name, whole string, most int) string {
+	sum := sha256.Sum256([]byte(whole))
+	return strings.TrimRight(name[:min(len(name), most-9)], "-") + "-" + hex.EncodeToString(sum[:4])
 }
 
 // Component is what belongs to no zone.
