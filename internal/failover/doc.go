@@ -5,7 +5,6 @@
 //	detect   what the prober saw -> verdict; the slots of the minute     pure
 //	decide   what is known -> what to do, and the next state             pure
 //	event    payload -> message                                          pure
-//	cost     memory and durations -> price of a month                    pure
 //	probe    one attempt, names without waiting for DNS                  network
 //	prober   the loop of a minute                                        probe + detect
 //	control  look-ups, decision, calls                                   decide + AWS APIs
@@ -26,8 +25,8 @@
 // opens connections to that endpoint and to the same targets, by a way that does not pass the NAT.
 //
 // The prober is invoked with a natzone.Tick, that is {"time": "<RFC 3339>"}, and answers with a natzone.Report. A tick of
-// the schedule makes it wait for its slot: three to 63 seconds past the minute of the tick. A drill that does not want to
-// wait sends "until" too, as the controller does: the prober then begins at once.
+// the schedule makes it wait for its slot: three to 63 seconds past the minute of the tick (or later, if it is started later).
+// A drill that does not want to wait sends "until" too, as the controller does: the prober then begins at once.
 //
 // The controller is invoked with the record that Lambda's asynchronous destination makes of that answer
 // ({"requestContext": {"condition": "Success"}, "requestPayload": …, "responsePayload": <report>}), with an EventBridge

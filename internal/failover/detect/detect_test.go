@@ -82,8 +82,8 @@ func run(d natzone.Detection, length time.Duration, p path) (Verdict, time.Durat
 }
 
 func TestEveryFailureOfThePathIsFoundInTimeAndNothingElseIs(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2))
 	loss := func(share float64) path { // of attempts, each for itself
+		random := rand.New(rand.NewPCG(1, 2))
 		return func(time.Duration, int) (natzone.Class, time.Duration) {
 			if random.Float64() < share {
 				return natzone.Timeout, time.Hour

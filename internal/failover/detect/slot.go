@@ -16,12 +16,14 @@ type Slot struct {
 // Over says that there is nothing (left) to do in the slot.
 func (s Slot) Over(now time.Time) bool { return !now.Before(s.End) }
 
-// SlotOf is the slot of a prober that was started by tick at now.
+// SlotOf is the slot of a prober that was started by tick at now; active is how long of a minute probes are sent.
 //
 // The slots of the schedule lie end to end on the clock, so that there is neither a gap between two probers nor a moment
-// with two of them, whatever the delay of their start up to [natzone.SlotLead]. One that comes later takes the rest of its slot; one
-// that comes after its slot, such as a retry of Lambda's, has none. Where probes are sent for a part of the minute only
-// (the economy preset), nothing is handed over, and nothing is waited for.
+// with two of them, whatever the delay of their start up to [natzone.SlotLead]. One that comes later begins at once and
+// stays its full time: schedules are late by much the same every minute, and where the next one is late by less, two
+// overlap, which costs a little, where a gap would cost an outage. One that comes more than a minute late, such as a retry
+// of Lambda's, has no slot. Where probes are sent for a part of the minute only (the economy preset), nothing is handed
+// over, and nothing is waited for.
 func SlotOf(tick natzone.Tick, active time.Duration, now time.Time) Slot {
 	if !tick.Until.IsZero() {
 		return Slot{Begin: now, End: tick.Until, Quiet: now.Add(time.Duration(tick.Quiet))}
@@ -30,20 +32,12 @@ func SlotOf(tick natzone.Tick, active time.Duration, now time.Time) Slot {
 	if tick.Time.IsZero() {
 		minute = now.Truncate(time.Minute)
 	}
-	s := Slot{Begin: minute.Add(natzone.SlotLead), End: minute.Add(natzone.SlotLead + time.Minute)}
-	if now.After(s.Begin) {
-		s.Begin = now
+	begin := minute.Add(natzone.SlotLead)
+	if !now.Before(begin.Add(time.Minute)) {
+		return Slot{Begin: now, End: now, Quiet: now}
 	}
-	if active < time.Minute {
-		s = Slot{Begin: now, End: earlier(now.Add(active), s.End)}
+	if now.After(begin) || active < time.Minute {
+		begin = now
 	}
-	s.Quiet = s.Begin
-	return s
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
+	return Slot{Begin: begin, End: begin.Add(active), Quiet: begin}
 }

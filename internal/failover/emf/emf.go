@@ -43,7 +43,7 @@ type header struct {
 	CloudWatchMetrics []directive
 }
 
-// Write writes the metrics of a zone as one line. It panics on nothing and returns the writer's error.
+// Write writes the metrics of a zone as one line.
 func Write(w io.Writer, namespace, name, zone string, at time.Time, metrics ...Metric) error {
 	line := map[string]any{natzone.DimensionName: name, natzone.DimensionZone: zone}
 	d := directive{Namespace: namespace, Dimensions: [][]string{{natzone.DimensionName, natzone.DimensionZone}}}
