@@ -109,7 +109,8 @@ type Instance struct {
 	ImageParameter string
 	// VolumeGiB of the encrypted root volume. Default 8.
 	VolumeGiB int
-	// KMSKeyARN that encrypts it. Default: the account's own for EBS.
+	// KMSKeyARN that encrypts it, with a policy that lets the service-linked role of EC2 Auto Scaling use it. Default: the account's
+	// own for EBS.
 	KMSKeyARN string
 	// KeyName of an EC2 key pair, for SSH. Default: none; SSM is the way in.
 	KeyName string
