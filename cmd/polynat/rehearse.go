@@ -76,50 +76,68 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	return errors.Join(err, report.Err())
 }
 
-// rehearsed are the setups that can be.
-var rehearsed = []string{"alicloud", "huaweicloud"}
+// rehearsable is a setup that can be rehearsed.
+type rehearsable struct {
+	name string
+	// fresh begins in an empty cloud, deployed from what a stack deployed; nil where that cannot be.
+	fresh    func(config map[string]string) (rehearsal.Setup, bool, error)
+	deployed func(config map[string]string, project, stack string, export []byte) (rehearsal.Setup, bool, error)
+}
+
+var rehearsables = []rehearsable{
+	{"aws", rehearsal.AWSSetup, nil},
+	{"alicloud", rehearsal.AlicloudSetup, rehearsal.AlicloudFromExport},
+	{"huaweicloud", rehearsal.HuaweicloudSetup, rehearsal.HuaweicloudFromExport},
+}
 
 // chooseSetups returns the setups of the configuration, or those of them that were named.
-func chooseSetups(flags rehearseFlags, project string, config map[string]string, names []string) ([]rehearsal.Setup, error) {
-	for _, name := range names {
-		if !slices.Contains(rehearsed, name) {
-			return nil, fmt.Errorf("%q: is not a setup that can be rehearsed (use %s)", name, strings.Join(rehearsed, " or "))
-		}
-	}
-	var setups []rehearsal.Setup
-	add := func(name string, build func() (rehearsal.Setup, bool, error)) error {
-		if len(names) > 0 && !slices.Contains(names, name) {
-			return nil
-		}
-		setup, ok, err := build()
-		if err == nil && ok {
-			setups = append(setups, setup)
-		}
-		return err
+func chooseSetups(flags rehearseFlags, project string, config map[string]string, names []string) (setups []rehearsal.Setup, err error) {
+	if err := checkNames(flags, names); err != nil {
+		return nil, err
 	}
 	var export []byte
 	if flags.export != "" {
-		var err error
 		if export, err = os.ReadFile(flags.export); err != nil {
 			return nil, err
 		}
 	}
-	err := add("alicloud", func() (rehearsal.Setup, bool, error) {
-		if export == nil {
-			return rehearsal.AlicloudSetup(config)
+	for _, r := range rehearsables {
+		if len(names) > 0 && !slices.Contains(names, r.name) || export != nil && r.deployed == nil {
+			continue
 		}
-		return rehearsal.AlicloudFromExport(config, project, flags.stack, export)
-	})
-	if err == nil {
-		err = add("huaweicloud", func() (rehearsal.Setup, bool, error) {
-			if export == nil {
-				return rehearsal.HuaweicloudSetup(config)
+		var setup rehearsal.Setup
+		var ok bool
+		if export == nil {
+			setup, ok, err = r.fresh(config)
+		} else {
+			setup, ok, err = r.deployed(config, project, flags.stack, export)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			setups = append(setups, setup)
+		}
+	}
+	if len(setups) == 0 {
+		return nil, fmt.Errorf("stack %s: has nothing to rehearse (fill aws.nat, alicloud.migration or huaweicloud.privateNat, as Pulumi.dev.yaml does)", flags.stack)
+	}
+	return setups, nil
+}
+
+func checkNames(flags rehearseFlags, names []string) error {
+	for _, name := range names {
+		i := slices.IndexFunc(rehearsables, func(r rehearsable) bool { return r.name == name })
+		if i < 0 {
+			var known []string
+			for _, r := range rehearsables {
+				known = append(known, r.name)
 			}
-			return rehearsal.HuaweicloudFromExport(config, project, flags.stack, export)
-		})
+			return fmt.Errorf("%q: is not a setup that can be rehearsed (use %s)", name, strings.Join(known, " or "))
+		}
+		if flags.export != "" && rehearsables[i].deployed == nil {
+			return fmt.Errorf("--from-export: %s is rehearsed in an empty cloud only (leave the flag or the setup out)", name)
+		}
 	}
-	if err == nil && len(setups) == 0 {
-		err = fmt.Errorf("stack %s: has nothing to rehearse (fill alicloud.migration or huaweicloud.privateNat, as Pulumi.dev.yaml does)", flags.stack)
-	}
-	return setups, err
+	return nil
 }

@@ -2,9 +2,6 @@ package rehearsal
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -91,60 +88,22 @@ func (w *huaweicloudWorld) Deprive(ops []sim.Operation) Losses {
 	return w.Losses()
 }
 
-// huaweicloudBlock is as much of the block as a walk needs. What it does not know it leaves as it is.
-type huaweicloudBlock map[string]any
-
-// at returns the block under a path of keys, nil if there is none.
-func (b huaweicloudBlock) at(path ...string) huaweicloudBlock {
-	for _, key := range path {
-		next, _ := b[key].(map[string]any)
-		b = next
-	}
-	return b
-}
-
-func (b huaweicloudBlock) text(key string) string { return sim.Text(sim.Object(b), key) }
-
-func (b huaweicloudBlock) keys() []string { return slices.Sorted(maps.Keys(b)) }
-
-func readHuaweicloud(config map[string]string) (block huaweicloudBlock, err error) {
-	text, ok := config[huaweicloudKey]
-	if !ok {
-		return nil, nil
-	}
-	if err := json.Unmarshal([]byte(text), &block); err != nil {
-		return nil, fmt.Errorf("%s: %w", huaweicloudKey, err)
-	}
-	return block, nil
-}
-
-func editHuaweicloud(change func(huaweicloudBlock) error) func(map[string]string) error {
-	return func(config map[string]string) error {
-		block, err := readHuaweicloud(config)
-		if err == nil {
-			err = change(block)
-		}
-		if err != nil {
-			return err
-		}
-		text, err := json.Marshal(block)
-		config[huaweicloudKey] = string(text)
-		return err
-	}
+func editHuaweicloud(change func(block) error) func(map[string]string) error {
+	return editBlock(huaweicloudKey, change)
 }
 
 // HuaweicloudSetup is the walk of the setup polynat:huaweicloud in a simulated cloud that holds nothing but what the
 // configuration names as existing: everything that may happen to
 // the rules of a private NAT gateway, from its making to its end. ok is false when the configuration has none.
 func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error) {
-	block, err := readHuaweicloud(config)
-	if err != nil || block.at("privateNat") == nil {
+	b, err := readBlock(config, huaweicloudKey)
+	if err != nil || b.at("privateNat") == nil {
 		return Setup{}, false, err
 	}
 	worlds := [2]World{}
 	for i, options := range []huaweicloud.Options{{}, {HideClients: true}} {
 		cloud := huaweicloud.New(options)
-		if err := block.existing(cloud); err != nil {
+		if err := existing(b, cloud); err != nil {
 			return Setup{}, false, err
 		}
 		worlds[i] = newHuaweicloudWorld(cloud)
@@ -157,11 +116,11 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 		Moves: []Move{{Name: "create"}},
 	}
 	setup.Moves = append(setup.Moves, Move{Name: "change ports", Cuts: true, Configure: editHuaweicloud(changePorts)})
-	if rule, target, ok := block.balanced(); ok {
+	if rule, target, ok := balanced(b); ok {
 		other := target + "-other"
 		setup.Moves = append(setup.Moves,
-			Move{Name: "second load balancer", Configure: editHuaweicloud(func(b huaweicloudBlock) error { return b.copyBalancer(target, other) })},
-			Move{Name: "move rule " + rule, Cuts: true, Configure: editHuaweicloud(func(b huaweicloudBlock) error {
+			Move{Name: "second load balancer", Configure: editHuaweicloud(func(b block) error { return copyBalancer(b, target, other) })},
+			Move{Name: "move rule " + rule, Cuts: true, Configure: editHuaweicloud(func(b block) error {
 				b.at("privateNat", "rules", rule)["target"] = other
 				return nil
 			})})
@@ -175,7 +134,7 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 }
 
 // balanced is the first rule that leads to a load balancer of the stack.
-func (b huaweicloudBlock) balanced() (rule, target string, ok bool) {
+func balanced(b block) (rule, target string, ok bool) {
 	for _, rule := range b.at("privateNat", "rules").keys() {
 		target := b.at("privateNat", "rules", rule).text("target")
 		if b.at("service", "loadBalancers", target) != nil {
@@ -188,7 +147,7 @@ func (b huaweicloudBlock) balanced() (rule, target string, ok bool) {
 // firstFreshPort is where changePorts looks for ports that no rule has.
 const firstFreshPort = 20001
 
-func changePorts(b huaweicloudBlock) error {
+func changePorts(b block) error {
 	rules := b.at("privateNat", "rules")
 	var taken []float64
 	for _, key := range rules.keys() {
@@ -210,7 +169,7 @@ func changePorts(b huaweicloudBlock) error {
 }
 
 // copyBalancer adds a load balancer like another one.
-func (b huaweicloudBlock) copyBalancer(from, to string) error {
+func copyBalancer(b block, from, to string) error {
 	var other map[string]any
 	if err := remarshal(b.at("service", "loadBalancers", from), &other); err != nil {
 		return err
@@ -224,7 +183,7 @@ func (b huaweicloudBlock) copyBalancer(from, to string) error {
 }
 
 // fixTransitIPs gives every transit IP an address of its own that it does not have: from the tenth of its subnet on.
-func fixTransitIPs(b huaweicloudBlock) error {
+func fixTransitIPs(b block) error {
 	next := map[string]netip.Addr{}
 	for _, key := range b.at("privateNat", "transitIps").keys() {
 		transit := b.at("privateNat", "transitIps", key)

@@ -15,7 +15,7 @@ import (
 
 // existing puts what the block names by an id into the cloud: networks, and load balancers with a server that answers. Ports
 // of instances and virtual IPs, and bare addresses, are taken to be there anyway.
-func (b huaweicloudBlock) existing(cloud *huaweicloud.Cloud) error {
+func existing(b block, cloud *huaweicloud.Cloud) error {
 	s := seed{cloud: cloud}
 	service, gateway := b.at("service"), b.at("privateNat", "gateway")
 	s.network(service)
@@ -58,8 +58,8 @@ func (s *seed) add(typ, id string, described sim.Object) {
 }
 
 // network adds the VPC and the subnet of a block if they exist.
-func (s *seed) network(block huaweicloudBlock) {
-	vpc, subnet := block.at("vpc"), block.at("subnet")
+func (s *seed) network(b block) {
+	vpc, subnet := b.at("vpc"), b.at("subnet")
 	s.add("vpc:Vpc", vpc.text("id"), sim.Object{"cidr": vpc.text("cidr")})
 	s.subnet(subnet.text("id"), vpc.text("id"), subnet.text("cidr"), subnet.text("ipv4SubnetId"))
 }
@@ -90,7 +90,7 @@ func spare(vpc, subnet string) string {
 
 // balancer adds a load balancer with its listeners and one server that lets everybody in. They get addresses for tests, which
 // meet none of the configuration.
-func (s *seed) balancer(key string, target huaweicloudBlock, vpc string) {
+func (s *seed) balancer(key string, target block, vpc string) {
 	const subnet, cidr = "existing", "198.18.0.0/24" // RFC 2544
 	s.subnet(subnet, vpc, cidr, "")
 	s.hosts += 2

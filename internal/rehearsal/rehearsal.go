@@ -79,6 +79,8 @@ type Setup struct {
 	State []byte
 	// Variants are walked as well: the same moves in a cloud that behaves otherwise where nobody knows how it does.
 	Variants []Variant
+	// Close removes what the setup needed on this machine; nil for nothing.
+	Close func()
 }
 
 // Terms are the headings of the table for people. A column without one is left out.
@@ -156,6 +158,9 @@ func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
 	}
 	report := &Report{OK: true}
 	for _, setup := range setups {
+		if setup.Close != nil {
+			defer setup.Close()
+		}
 		r, err := runSetup(ctx, o, setup)
 		if err != nil {
 			return nil, fmt.Errorf("rehearse %s: %w", setup.Name, err)
@@ -295,14 +300,15 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 		step.add(before.Clone().Deprive(ops), true, move.Interrupts, "if its creations failed or came late: ")
 	}
 	if w.options.Faults && len(step.Problems) == 0 {
-		return step, w.faults(ctx, step, move, before, stackBefore, len(ops))
+		return step, w.faults(ctx, step, move, before, stackBefore, ops)
 	}
 	return step, nil
 }
 
 // faults repeats the step once for each of its operations, with this one failing and the engine going on with whatever
 // it can where that works, and then once more without a failure, which must finish the step.
-func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, n int) error {
+func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, ops []sim.Operation) error {
+	n := len(ops)
 	for k := 1; k <= n; k++ {
 		w.options.Progress.Fault(k, n)
 		world, stack := before.Clone(), stackBefore.Clone()
@@ -321,8 +327,8 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 		}
 		stack.SetProviders(providers(world, server))
 		// An engine that goes on (pkg/v3 v3.259.0) waits for ever when the deletion before a replacement fails: the program is
-		// never told what became of the resource. Steps that interrupt are those that delete first.
-		stack.SetContinueOnError(!move.Interrupts)
+		// never told what became of the resource.
+		stack.SetContinueOnError(!deletesFirst(ops))
 		first := move.make(ctx, stack)
 		second := move.make(ctx, stack)
 		stack.Close()
@@ -339,6 +345,18 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 		step.Faults++
 	}
 	return nil
+}
+
+// deletesFirst says whether something was deleted before it was created anew.
+func deletesFirst(ops []sim.Operation) bool {
+	deleted := map[string]bool{}
+	for _, op := range ops {
+		if op.Kind == sim.Create && deleted[op.URN] {
+			return true
+		}
+		deleted[op.URN] = deleted[op.URN] || op.Kind == sim.Delete
+	}
+	return false
 }
 
 // make makes the move on a stack that is configured for it.

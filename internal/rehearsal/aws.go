@@ -1,0 +1,315 @@
+package rehearsal
+
+import (
+	"archive/zip"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"go4.org/netipx"
+
+	"polynat/internal/sim"
+	"polynat/internal/sim/aws"
+)
+
+// awsWorld is the simulated AWS with the ways out of its private subnets.
+type awsWorld struct {
+	cloud *aws.Cloud
+	// served are the ways that worked when they were last looked at. They must not be lost.
+	served map[awsWay]bool
+	// holes are the changes after which a way was lost, by the subnet, and why.
+	holes  map[string]int
+	why    map[string]string
+	ending bool
+}
+
+// awsWay is where a subnet's packets to a class of destinations go.
+type awsWay struct {
+	subnet      string
+	destination netip.Prefix
+}
+
+func newAWSWorld(cloud *aws.Cloud) *awsWorld {
+	w := &awsWorld{cloud: cloud}
+	w.Watch()
+	return w
+}
+
+func (w *awsWorld) Package() string { return "aws" }
+
+func (w *awsWorld) Provider() *sim.Server { return sim.NewServer(aws.Schema(), w.cloud) }
+
+func (w *awsWorld) Clone() World { return newAWSWorld(w.cloud.Clone()) }
+
+func (w *awsWorld) Watch() {
+	w.served, w.holes, w.why, w.ending = map[awsWay]bool{}, map[string]int{}, map[string]string{}, false
+	w.cloud.OnChange = w.observe
+	w.observe()
+}
+
+func (w *awsWorld) End() { w.ending = true }
+
+// observe looks at every way after a change. One that is new is served from when it works on.
+func (w *awsWorld) observe() {
+	for _, way := range w.ways() {
+		key := awsWay{way.Subnet, way.Destination}
+		switch {
+		case way.Works:
+			w.served[key] = true
+		case w.served[key] && !w.ending:
+			w.holes[way.Subnet]++
+			w.why[way.Subnet] = fmt.Sprintf("subnet %s in %s had no way out to %s: %s", way.Subnet, way.Zone, way.Destination, way.Why)
+		}
+	}
+}
+
+func (w *awsWorld) ways() []aws.Way {
+	var ways []aws.Way
+	for _, vpc := range w.cloud.VPCs() {
+		ways = append(ways, w.cloud.WaysOut(vpc)...)
+	}
+	return ways
+}
+
+// Losses leaves out the subnets that are gone: what a step takes away is not missed.
+func (w *awsWorld) Losses() Losses {
+	var l Losses
+	by := map[aws.Hop]map[string]bool{}
+	for _, way := range w.ways() {
+		if by[way.Hop] == nil {
+			by[way.Hop] = map[string]bool{}
+		}
+		by[way.Hop][way.Subnet] = true
+		if n := w.holes[way.Subnet]; n > 0 {
+			l.Holes += n
+			l.Problems = once(l.Problems, w.why[way.Subnet])
+			delete(w.holes, way.Subnet)
+		}
+	}
+	var reaches []string
+	for _, hop := range slices.Sorted(maps.Keys(by)) {
+		reaches = append(reaches, fmt.Sprintf("%d by %s", len(by[hop]), hop))
+	}
+	l.Reaches = strings.Join(reaches, ", ")
+	if l.Reaches == "" {
+		l.Reaches = "no subnet"
+	}
+	w.Watch()
+	return l
+}
+
+// Deprive deletes what the operations delete, on the cloud as it was before them. A deletion that is refused without its
+// creations deletes nothing.
+func (w *awsWorld) Deprive(ops []sim.Operation) Losses {
+	for _, op := range ops {
+		if op.Kind == sim.Delete {
+			_ = w.cloud.Delete(context.Background(), sim.Request{URN: op.URN, Type: op.Type, ID: op.ID, Old: op.Inputs, Inputs: op.Inputs})
+		}
+	}
+	return w.Losses()
+}
+
+// awsKey is the configuration key of the setup.
+const awsKey = "polynat:aws"
+
+// AWSSetup is the walk of the setup polynat:aws in an empty simulated AWS: everything that may happen to the NAT instances of a
+// VPC, from their making to their end. ok is false when the configuration has none.
+func AWSSetup(config map[string]string) (setup Setup, ok bool, err error) {
+	b, err := readBlock(config, awsKey)
+	if err != nil || b.at("nat") == nil {
+		return Setup{}, false, err
+	}
+	if b.at("vpc") == nil {
+		return Setup{}, false, fmt.Errorf("aws.vpc: is missing: the simulated cloud is empty (rehearse with a VPC that the stack makes)")
+	}
+	programs, err := placeholders()
+	if err != nil {
+		return Setup{}, false, err
+	}
+	region := config["aws:region"]
+	newWorld := func(u aws.UnknownBehaviours) World {
+		return newAWSWorld(aws.New(aws.Options{Region: region, Unknown: u, AddressQuota: -1}))
+	}
+	setup = Setup{
+		Name: "aws", Key: awsKey, World: newWorld(aws.UnknownBehaviours{}), Moves: awsMoves(b, programs.configure), Close: programs.remove,
+		Terms: Terms{Step: "step", Holes: "subnets without a way out", Reaches: "subnets leave"},
+	}
+	setup.Variants = []Variant{{
+		Name: "answers what nobody documents the other way", Moves: setup.Moves,
+		World: newWorld(aws.UnknownBehaviours{
+			HealthIgnoresPolicy: true, PolicyKeepsMaxSize: true, PublicAddressReleased: true, SameRouteAccepted: true, SameReplaceRefused: true,
+		}),
+	}}
+	return setup, true, nil
+}
+
+func awsMoves(b block, programs func(block) error) []Move {
+	edit := func(change func(block) error) func(map[string]string) error { return editBlock(awsKey, change) }
+	zones := b.at("vpc", "zones").keys()
+	moves := []Move{
+		{Name: "deploy", Begins: true, Configure: edit(programs)},
+		{Name: "the same again", Still: true},
+		{Name: "change the template", Configure: edit(func(b block) error {
+			b.make("nat", "instance")["before"] = "# another template\n" + b.at("nat", "instance").text("before")
+			return nil
+		})},
+		{Name: "add a zone", Configure: edit(addZone)},
+	}
+	if b.at("nat").text("standby") == "shared" {
+		moves = append(moves, Move{Name: "a standby in each zone", Configure: edit(func(b block) error {
+			delete(b.at("nat"), "standby")
+			delete(b.at("nat"), "sharedStandby")
+			return nil
+		})})
+	}
+	if len(zones) > 0 {
+		moves = append(moves, Move{Name: "remove zone " + zones[0], Configure: edit(func(b block) error {
+			delete(b.at("vpc", "zones"), zones[0])
+			delete(b.at("nat", "zones"), zones[0])
+			return nil
+		})})
+	}
+	return append(moves,
+		Move{Name: "change the instance type", Configure: edit(changeType)},
+		Move{Name: "an instance dies", Still: true, Happens: func(w World) { w.(*awsWorld).kill() }},
+		Move{Name: "its successor has taken over", Still: true, Happens: func(w World) { w.(*awsWorld).wait() }},
+		Move{Name: "share the standby", Configure: edit(shareStandby)},
+		Move{Name: "destroy", Destroys: true},
+	)
+}
+
+// placeholder stands for the two programs that are deployed: a rehearsal deploys no machine on which they would run.
+type placeholder string
+
+func placeholders() (placeholder, error) {
+	dir, err := os.MkdirTemp("", "polynat-rehearsal-")
+	if err != nil {
+		return "", err
+	}
+	p := placeholder(dir)
+	var archive bytes.Buffer
+	z := zip.NewWriter(&archive)
+	bootstrap, err := z.Create("bootstrap")
+	if err == nil {
+		_, err = io.WriteString(bootstrap, "here stands failover when this is no rehearsal\n")
+	}
+	err = errors.Join(err, z.Close(),
+		os.WriteFile(p.path("natd"), []byte("here stands natd when this is no rehearsal\n"), 0o600),
+		os.WriteFile(p.path("failover.zip"), archive.Bytes(), 0o600))
+	return p, err
+}
+
+func (p placeholder) path(name string) string { return filepath.Join(string(p), name) }
+
+func (p placeholder) configure(b block) error {
+	artefacts := b.make("nat", "artefacts")
+	artefacts["natd"], artefacts["failover"] = p.path("natd"), p.path("failover.zip")
+	return nil
+}
+
+func (p placeholder) remove() { os.RemoveAll(string(p)) } //nolint:errcheck // a leftover in the temporary folder harms nobody
+
+// kill stops an instance that carries traffic, and lets AWS and the zone's controller do what they do then. How long a
+// failover takes is the drill's question, not the rehearsal's: from here on, every subnet is served again.
+func (w *awsWorld) kill() {
+	for _, way := range w.ways() {
+		if way.Hop == aws.HopInstance && way.Works {
+			if err := w.cloud.Break(way.Target, aws.FaultDead); err == nil {
+				w.cloud.Advance(time.Minute)
+				break
+			}
+		}
+	}
+	w.Watch()
+}
+
+// wait lets an hour pass: the dead instance is replaced, and its successor claims.
+func (w *awsWorld) wait() { w.cloud.Advance(time.Hour) }
+
+// addZone adds an availability zone like the first one, with addresses that are free.
+func addZone(b block) error {
+	zones := b.at("vpc", "zones")
+	keys := zones.keys()
+	if len(keys) == 0 {
+		return errors.New("aws.vpc.zones: is missing")
+	}
+	last := keys[len(keys)-1]
+	fresh := last[:len(last)-1] + string(last[len(last)-1]+1)
+	var taken []netip.Prefix
+	take := func(text string) error {
+		p, err := netip.ParsePrefix(text)
+		taken = append(taken, p)
+		return err
+	}
+	for _, zone := range keys {
+		if err := take(zones.at(zone).text("public")); err != nil {
+			return err
+		}
+		for _, key := range zones.at(zone, "private").keys() {
+			if err := take(zones.at(zone, "private").text(key)); err != nil {
+				return err
+			}
+		}
+	}
+	within, err := netip.ParsePrefix(b.at("vpc").text("cidr"))
+	if err != nil {
+		return err
+	}
+	private := map[string]any{}
+	for _, key := range zones.at(keys[0], "private").keys() {
+		p, err := free(within, taken[1].Bits(), &taken)
+		if err != nil {
+			return err
+		}
+		private[key] = p.String()
+	}
+	public, err := free(within, taken[0].Bits(), &taken)
+	zones[fresh] = map[string]any{"public": public.String(), "private": private}
+	return err
+}
+
+// free is the first prefix of a length that overlaps none of those taken, and takes it.
+func free(within netip.Prefix, bits int, taken *[]netip.Prefix) (netip.Prefix, error) {
+	for a := within.Addr(); within.Contains(a); {
+		p := netip.PrefixFrom(a, bits)
+		if !slices.ContainsFunc(*taken, p.Overlaps) {
+			*taken = append(*taken, p)
+			return p, nil
+		}
+		a = netipx.PrefixLastIP(p).Next()
+	}
+	return netip.Prefix{}, fmt.Errorf("aws.vpc.cidr: %s: has no room for another zone (rehearse with a larger one)", within)
+}
+
+// changeType changes the instance type to another one of the same architecture.
+func changeType(b block) error {
+	instance := b.make("nat", "instance")
+	other := "c7gn.medium"
+	if types, _ := instance["types"].([]any); len(types) > 0 {
+		if family, _, _ := strings.Cut(fmt.Sprint(types[0]), "."); !strings.Contains(family[1:], "g") {
+			other = "c6in.large"
+		}
+	}
+	if instance.text("architecture") == "x86_64" {
+		other = "c6in.large"
+	}
+	instance["types"] = []any{other}
+	return nil
+}
+
+// shareStandby has one gateway stand by for all zones.
+func shareStandby(b block) error {
+	n := b.at("nat")
+	n["standby"] = "shared"
+	n["sharedStandby"] = map[string]any{"zone": b.at("vpc", "zones").keys()[0]}
+	return nil
+}
