@@ -20,6 +20,8 @@ const (
 	Handover = 45 * time.Second
 	// Relapse is how soon after its return a second failure marks an instance as sick.
 	Relapse = 30 * time.Minute
+	// Confirm is how long after the first report without a ready agent a second one counts: a report may come twice.
+	Confirm = 30 * time.Second
 	// forgotten is when a leaving instance is struck off in any case: no hook is held that long.
 	forgotten = 3 * time.Hour
 )
@@ -206,7 +208,16 @@ func (j *judge) minute(r natzone.Report) {
 	if j.heals(r) {
 		j.replace()
 	}
+	switch {
+	case ready(r) || j.State.Since.IsZero():
+		j.State.Unready = time.Time{}
+	case j.State.Unready.IsZero():
+		j.State.Unready = j.o.Now
+	}
 }
+
+// ready is what the agent says of itself. One that does not answer is not.
+func ready(r natzone.Report) bool { return r.Agent != nil && r.Agent.Ready }
 
 // track notes when the zone left its instance and when it came back.
 func (j *judge) track() {
@@ -244,7 +255,8 @@ func Due(zone natzone.Controller, s State, m event.Message, now time.Time) bool 
 	return j.heals(o.Report)
 }
 
-// heals says whether the instance is to be replaced, the other zones aside.
+// heals says whether the instance is to be replaced, the other zones aside: after the dwell, if its agent was not ready in
+// two reports running, for one answer may be lost.
 func (j *judge) heals(r natzone.Report) bool {
 	dwell, pause := time.Duration(j.zone.Healing.Dwell), time.Duration(j.zone.Healing.Pause)
 	s, now := j.State, j.o.Now
@@ -254,8 +266,7 @@ func (j *judge) heals(r natzone.Report) bool {
 	if s.Sick != "" {
 		return true
 	}
-	ready := r.Agent != nil && r.Agent.Ready
-	return !s.Since.IsZero() && now.Sub(s.Since) >= dwell && !ready
+	return !s.Since.IsZero() && now.Sub(s.Since) >= dwell && !ready(r) && !s.Unready.IsZero() && now.Sub(s.Unready) >= Confirm
 }
 
 // replace has the instance replaced, unless another zone is in need too. Of two zones that are on their standby, the first

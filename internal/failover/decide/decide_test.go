@@ -458,6 +458,22 @@ func TestAnInstanceThatFailsAgainSoonAfterItsReturnIsReplacedThoughItCallsItself
 	}
 }
 
+func TestOneAnswerOfTheAgentThatIsLostReplacesNothing(t *testing.T) {
+	s := State{Since: at(0), Instance: "i-1"}
+	for minute := time.Minute; minute < time.Hour; minute += time.Minute {
+		m := withAgent(report(natzone.None, minute), natzone.Health{Instance: "i-1", Ready: true})
+		if minute%(2*time.Minute) == 0 {
+			m = report(natzone.None, minute)
+		}
+		o := Observation{Now: at(minute), Routes: every("nat-1"), Looked: true, InService: []string{"i-1"}}
+		p := Decide(zone("a"), s, m, o)
+		if p.Replace != "" {
+			t.Fatalf("replaced after %v", minute)
+		}
+		s = p.State
+	}
+}
+
 func TestAReadyInstanceOnTheStandbyIsNotReplaced(t *testing.T) {
 	w := newWorld(t)
 	for w.now < time.Hour {

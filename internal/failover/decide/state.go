@@ -31,6 +31,8 @@ type State struct {
 	Back Return `json:"back,omitzero"`
 	// Sick is the instance to be replaced whatever it says of itself: it failed again soon after it came back.
 	Sick string `json:"sick,omitempty"`
+	// Unready is since when the agent has not called itself ready while its zone was on the standby.
+	Unready time.Time `json:"unready,omitzero"`
 	// Replaced is when an instance was last marked unhealthy.
 	Replaced time.Time `json:"replaced,omitzero"`
 	// Broken is since when the standby is known not to work, and Excused, since when failures are the targets' own.
