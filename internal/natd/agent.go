@@ -58,7 +58,6 @@ type (
 	}
 	service interface {
 		Identity(context.Context) (metadata.Identity, error)
-		Addresses(context.Context, metadata.Identity) ([]netip.Addr, error)
 		State(context.Context, metadata.Identity) (metadata.State, error)
 		Forget()
 	}
@@ -93,6 +92,7 @@ type agent struct {
 	path       string
 	egress     bool
 	seen       *claim.Zone
+	moved      time.Time // when the address was
 	status     claim.Status
 	kept       record
 	said       map[string]string
@@ -105,7 +105,7 @@ func newAgent(o Options) *agent {
 		forwarding: "the kernel has not been looked at yet", path: "the path has not been tried yet",
 	}
 	a.outside = func() (string, error) { return kernel.Outside(a.identity.MAC) }
-	a.zone = &zone{config: o.Config, now: a.now, arrived: a.arrived, poll: 100 * time.Millisecond, log: o.Log}
+	a.zone = &zone{config: o.Config, now: a.now, log: o.Log}
 	return a
 }
 
@@ -183,7 +183,7 @@ func (a *agent) kernelConfig() (kernel.Config, error) {
 	_, _, c.Canary = proof.Addresses(network)
 	c.Clients = slices.Concat(c.Clients, []netip.Prefix{network}, extraClients(a.Config.NAT64))
 	if a.asked {
-		held := slices.Contains(a.metadata.Addresses, a.Config.Address)
+		held := a.has()
 		c.Held, a.self = &held, held && !a.metadata.PrimaryPublic
 	}
 	c.Self = a.self
@@ -255,11 +255,11 @@ func (a *agent) ask(ctx context.Context) time.Duration {
 	return a.Metadata
 }
 
-// throughZone says that the path is to be proven through the zone's address: the API and instance metadata both say it is here.
+// throughZone says that the path is to be proven through the zone's address: it is here.
 func (a *agent) throughZone() bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.seen != nil && a.seen.Address == claim.Here && slices.Contains(a.metadata.Addresses, a.Config.Address)
+	return a.seen != nil && a.seen.Address == claim.Here && a.has()
 }
 
 // proves tries the path.
@@ -302,6 +302,9 @@ func (a *agent) look(ctx context.Context) {
 		return
 	}
 	a.mu.Lock()
+	if a.now().Sub(a.moved) < arrival && z.Address != claim.Strange {
+		z.Address = claim.Here // describes may lag behind
+	}
 	changed := a.seen == nil || a.seen.Address != z.Address
 	a.seen = z
 	if z.Address != claim.Here {
@@ -344,12 +347,20 @@ func (a *agent) decide(ctx context.Context, lookAt *time.Time) time.Duration {
 		}
 		err := a.act(ctx, action)
 		a.machine.Done(action, err, a.now())
-		if err != nil {
+		switch {
+		case errors.Is(err, claim.ErrNoHook):
+			a.Log.Debug("no hook waits", "action", string(action), "error", err.Error())
+		case err != nil:
 			a.Log.Warn("action failed", "action", string(action), "error", err.Error())
-		} else if action != claim.Heartbeat {
+		case action != claim.Heartbeat:
 			a.Log.Info("action done", "action", string(action))
 		}
-		if action != claim.Heartbeat && action != claim.ProveEgress {
+		switch {
+		case action == claim.Heartbeat, action == claim.ProveEgress:
+		case err == nil && (action == claim.TurnCheckOff || action == claim.TakeAddress):
+			a.done(ctx, action)
+			*lookAt = a.now().Add(fresh) // not between the address and the routes
+		default:
 			*lookAt = a.now()
 		}
 	}
@@ -406,7 +417,7 @@ func (a *agent) act(ctx context.Context, action claim.Action) error {
 }
 
 // egressWorks proves the path through the zone's address now. While it is handed over, no client has a path, and nobody says when
-// the address works: so attempts overlap, and the first that succeeds counts.
+// the address works (instance metadata may tell seconds later): so attempts overlap, and the first that succeeds counts.
 func (a *agent) egressWorks(ctx context.Context) error {
 	if !a.throughZone() {
 		return fmt.Errorf("address %s: is not here yet", a.Config.Address)
@@ -441,21 +452,36 @@ func (a *agent) egressWorks(ctx context.Context) error {
 
 // attempts of a proof that is waited for, and the pause between their beginnings.
 const (
-	attempts     = 8
-	attemptEvery = 250 * time.Millisecond
+	attempts     = 16
+	attemptEvery = 150 * time.Millisecond
 )
 
-// arrived asks instance metadata whether the address is here, and has the kernel and the next observation know.
-func (a *agent) arrived(ctx context.Context) (bool, error) {
-	addresses, err := a.service.Addresses(ctx, a.identity)
-	if err != nil || !slices.Contains(addresses, a.Config.Address) {
-		return false, err
-	}
+// has says that the address is on the interface: instance metadata says so, or it was moved here so shortly ago that it may not know
+// yet. Packets are the earlier witness: what comes back to the address, comes back to who has it. mu is held.
+func (a *agent) has() bool {
+	return slices.Contains(a.metadata.Addresses, a.Config.Address) || a.now().Sub(a.moved) < arrival
+}
+
+// arrival is how long instance metadata may take to tell of an address that was moved. AWS promises nothing.
+const arrival = 15 * time.Second
+
+// done notes what an action has changed, before the API shows it.
+func (a *agent) done(ctx context.Context, action claim.Action) {
 	a.mu.Lock()
-	a.metadata.Addresses, a.asked = addresses, true
-	a.mu.Unlock()
-	a.converge(ctx) // the next packets need it on the interface
-	return true, nil
+	defer a.mu.Unlock()
+	seen := *a.seen
+	switch action {
+	case claim.TurnCheckOff:
+		seen.CheckOff = true
+	case claim.TakeAddress:
+		seen.Address, a.moved = claim.Here, a.now()
+		a.mu.Unlock()
+		a.converge(ctx) // the next packets need it on the interface
+		a.mu.Lock()
+	default:
+		return
+	}
+	a.seen = &seen
 }
 
 // health is what the endpoint answers: as of now, also while an action is under way.

@@ -31,6 +31,7 @@ type cloud struct {
 	calls   []string
 	results []string
 	metrics map[string]float64
+	late    bool // instance metadata does not know yet that the address was moved
 }
 
 type card struct {
@@ -274,20 +275,17 @@ func (c *cloud) metric(name string) float64 {
 	return -1
 }
 
-// Identity, Addresses, State and Forget are instance metadata, without delay.
-func (c *cloud) Addresses(context.Context, metadata.Identity) ([]netip.Addr, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.interfaces["eni-own"].addresses), nil
-}
-
+// Identity, State and Forget are instance metadata.
 func (c *cloud) Identity(context.Context) (metadata.Identity, error) { return identity, nil }
 
-func (c *cloud) State(ctx context.Context, i metadata.Identity) (metadata.State, error) {
-	addresses, err := c.Addresses(ctx, i)
+func (c *cloud) State(context.Context, metadata.Identity) (metadata.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return metadata.State{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, Addresses: addresses, PrimaryPublic: true, Target: c.target}, err
+	s := metadata.State{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, Addresses: []netip.Addr{own}, PrimaryPublic: true, Target: c.target}
+	if !c.late {
+		s.Addresses = slices.Clone(c.interfaces["eni-own"].addresses)
+	}
+	return s, nil
 }
 
 func (c *cloud) Forget() {}

@@ -240,6 +240,20 @@ func TestAFailoverIsNotedAndTheZoneClaimedBackWhenTheDwellIsOver(t *testing.T) {
 	}
 }
 
+func TestAClaimDoesNotWaitForInstanceMetadata(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c := newCloud()
+	c.late = true
+	a, stop := start(t, c, t.TempDir(), nil)
+	defer stop()
+	until(t, "it holds", func() bool { return a.health().Holds })
+	if !c.everyRoute("eni-own")() {
+		t.Errorf("routes: %v", c.at())
+	}
+}
+
 func TestAStartWithoutAPathIsAbandoned(t *testing.T) {
 	if !instance(t) {
 		return

@@ -30,10 +30,13 @@ type zone struct {
 	groups   AutoScaling
 	log      *slog.Logger
 	now      func() time.Time
-	// arrived says whether the address is in instance metadata; poll is the pause between two questions.
-	arrived func(context.Context) (bool, error)
-	poll    time.Duration
+	// recent are the routes as they were at recentAt.
+	recent   []way
+	recentAt time.Time
 }
+
+// fresh is how old an observation may be on which a route is written.
+const fresh = 2 * time.Second
 
 // way is one route of the zone.
 type way struct {
@@ -209,15 +212,24 @@ func (z *zone) checkOff(ctx context.Context) error {
 	return err
 }
 
-// takeAddress moves the zone's address, and with it the Elastic IP, to the own interface, and waits until it has arrived: the
-// API's answer comes before.
+// takeAddress moves the zone's address, and with it the Elastic IP, to the own interface. The API's answer comes before the address
+// has arrived. From the move until the routes follow, a predecessor's clients have no way out, so all that has to be known for both
+// is asked for before.
 func (z *zone) takeAddress(ctx context.Context) error {
-	own, err := z.own(ctx)
-	if err != nil {
-		return err
-	}
-	before, err := z.place(ctx, own)
-	if err != nil || before == claim.Here {
+	var before claim.Place
+	var moves bool
+	var errs [3]error
+	var group sync.WaitGroup
+	group.Go(func() {
+		var own *types.NetworkInterface
+		if own, errs[0] = z.own(ctx); errs[0] == nil {
+			before, errs[0] = z.place(ctx, own)
+		}
+	})
+	group.Go(func() { moves, errs[1] = z.comesAlong(ctx) })
+	group.Go(func() { z.recent, errs[2] = z.ways(ctx); z.recentAt = z.now() })
+	group.Wait()
+	if err := errors.Join(errs[:]...); err != nil || before == claim.Here {
 		return err
 	}
 	if before == claim.Strange {
@@ -231,46 +243,27 @@ func (z *zone) takeAddress(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := z.bind(ctx, before); err != nil {
-		return err
-	}
-	return z.await(ctx)
-}
-
-// bind binds the Elastic IP to the address, unless it came along with it: each call may be charged as a remap.
-func (z *zone) bind(ctx context.Context, before claim.Place) error {
-	out, err := z.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{AllocationIds: []string{z.config.AllocationID}})
-	if err != nil {
-		return err
-	}
-	if len(out.Addresses) != 1 {
-		return fmt.Errorf("DescribeAddresses: %s: not found", z.config.AllocationID)
-	}
-	a := out.Addresses[0]
-	if aws.ToString(a.PrivateIpAddress) == z.config.Address.String() && (aws.ToString(a.NetworkInterfaceId) == z.eni || before == claim.WithPeer) {
+	if moves && before == claim.WithPeer {
 		return nil
 	}
-	_, err = z.ec2.AssociateAddress(ctx, &ec2.AssociateAddressInput{
+	_, err := z.ec2.AssociateAddress(ctx, &ec2.AssociateAddressInput{
 		AllocationId: aws.String(z.config.AllocationID), NetworkInterfaceId: aws.String(z.eni),
 		PrivateIpAddress: aws.String(z.config.Address.String()), AllowReassociation: aws.Bool(true),
 	})
 	return err
 }
 
-func (z *zone) await(ctx context.Context) error {
-	tick := time.NewTicker(z.poll)
-	defer tick.Stop()
-	for {
-		ok, err := z.arrived(ctx)
-		if ok {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("address %s: is not in instance metadata yet: %w", z.config.Address, errors.Join(ctx.Err(), err))
-		case <-tick.C:
-		}
+// comesAlong says that the Elastic IP is bound to the zone's address, wherever that is, and so moves with it. To bind it again
+// may be charged as a remap.
+func (z *zone) comesAlong(ctx context.Context) (bool, error) {
+	out, err := z.ec2.DescribeAddresses(ctx, &ec2.DescribeAddressesInput{AllocationIds: []string{z.config.AllocationID}})
+	if err != nil {
+		return false, err
 	}
+	if len(out.Addresses) != 1 {
+		return false, fmt.Errorf("DescribeAddresses: %s: not found", z.config.AllocationID)
+	}
+	return aws.ToString(out.Addresses[0].PrivateIpAddress) == z.config.Address.String(), nil
 }
 
 // takeRoutes points every route of the zone at the own interface that is at the standby, at a peer, or missing: all at once, and one
@@ -289,9 +282,16 @@ func (z *zone) handOver(ctx context.Context) error {
 type target struct{ eni, gateway string }
 
 func (z *zone) move(ctx context.Context, to target, which func(way) bool) error {
-	ways, err := z.ways(ctx)
-	if err != nil {
-		return err
+	ways := z.recent
+	z.recent = nil
+	if z.now().Sub(z.recentAt) > fresh {
+		ways = nil
+	}
+	if ways == nil {
+		var err error
+		if ways, err = z.ways(ctx); err != nil {
+			return err
+		}
 	}
 	failures := make([]error, len(ways))
 	var group sync.WaitGroup

@@ -21,11 +21,7 @@ import (
 func newZone(c *cloud) *zone {
 	return &zone{
 		config: document(), instance: identity.Instance, eni: identity.Interface, vpc: identity.VPC, ec2: c, groups: c,
-		log: slog.New(slog.DiscardHandler), now: time.Now, poll: time.Millisecond,
-		arrived: func(ctx context.Context) (bool, error) {
-			a, err := c.Addresses(ctx, identity)
-			return slices.Contains(a, zoneAddress), err
-		},
+		log: slog.New(slog.DiscardHandler), now: time.Now,
 	}
 }
 
@@ -105,23 +101,27 @@ func TestAnAddressOfAStrangerIsNotTaken(t *testing.T) {
 	}
 }
 
-func TestAnAddressIsTakenOnlyWhenItHasArrived(t *testing.T) {
-	z := newZone(newCloud())
-	asked := 0
-	z.arrived = func(context.Context) (bool, error) {
-		asked++
-		return asked == 3, errors.New("throttled")
+func TestNothingIsAskedBetweenTheAddressAndTheRoutes(t *testing.T) {
+	c := newCloud()
+	c.interfaces["eni-peer"] = &card{addresses: []netip.Addr{zoneAddress}, tagged: true}
+	c.bound = zoneAddress
+	z := newZone(c)
+	do(t, z.takeAddress, z.takeRoutes)
+	moved := slices.Index(c.calls, "AssignPrivateIpAddresses")
+	if diff := cmp.Diff([]string{"ReplaceRoute", "ReplaceRoute", "ReplaceRoute"}, c.calls[moved+1:]); diff != "" {
+		t.Error(diff)
 	}
+}
+
+func TestARouteIsNotWrittenOnAnOldObservation(t *testing.T) {
+	c := newCloud()
+	z := newZone(c)
 	do(t, z.takeAddress)
-	if asked != 3 {
-		t.Errorf("asked %d times", asked)
-	}
-	z = newZone(newCloud())
-	z.arrived = func(context.Context) (bool, error) { return false, nil }
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := z.takeAddress(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("error %v", err)
+	c.point("rtb-1", types.Route{GatewayId: aws.String("igw-1")})
+	z.recentAt = z.recentAt.Add(-time.Minute)
+	do(t, z.takeRoutes)
+	if diff := cmp.Diff([]string{"igw-1", "eni-own", "eni-own"}, c.at()); diff != "" {
+		t.Error(diff)
 	}
 }
 

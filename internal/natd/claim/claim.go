@@ -205,6 +205,9 @@ func (m *Machine) Done(a Action, err error, now time.Time) {
 	}
 	if err != nil {
 		pause := min(m.config.Backoff<<min(m.tries[a], 16), m.config.MaxBackoff)
+		if errors.Is(err, ErrNoHook) {
+			pause = m.config.HeartbeatEvery // it will not begin to wait any sooner
+		}
 		m.tries[a]++
 		m.next[a] = now.Add(m.config.Jitter(pause))
 		return

@@ -136,15 +136,6 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 
 func of(i Identity, path string) string { return "network/interfaces/macs/" + i.MAC + "/" + path }
 
-// Addresses of the primary interface, as of now.
-func (c *Client) Addresses(ctx context.Context, i Identity) ([]netip.Addr, error) {
-	text, err := c.get(ctx, of(i, "local-ipv4s"))
-	if err != nil {
-		return nil, err
-	}
-	return parse(text, netip.ParseAddr)
-}
-
 // State asks for what may change.
 func (c *Client) State(ctx context.Context, i Identity) (State, error) {
 	var s State
@@ -167,7 +158,11 @@ func (c *Client) State(ctx context.Context, i Identity) (State, error) {
 		return State{}, err
 	}
 	s.Rebalance = rebalance != ""
-	if s.Addresses, err = c.Addresses(ctx, i); err != nil {
+	addresses, err := c.get(ctx, of(i, "local-ipv4s"))
+	if err != nil {
+		return State{}, err
+	}
+	if s.Addresses, err = parse(addresses, netip.ParseAddr); err != nil {
 		return State{}, err
 	}
 	s.Networks, s.PrimaryPublic, err = c.slow(ctx, i)
