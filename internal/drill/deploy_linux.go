@@ -38,7 +38,7 @@ type deployment struct {
 }
 
 // deploy runs the real component on the real engine against the simulated AWS, in simulated time, up to zones that work.
-func deploy(ctx context.Context, p programs, zones int, restore *natzone.Restore) (*deployment, error) {
+func deploy(ctx context.Context, p programs, zones int, pace pace) (*deployment, error) {
 	names := []string{"a", "b"}[:zones]
 	d := &deployment{}
 	for i := range names {
@@ -54,7 +54,7 @@ func deploy(ctx context.Context, p programs, zones int, restore *natzone.Restore
 	stack, err := engine.New(engine.Options{
 		Project: "polynat", Stack: name, Config: map[string]string{},
 		Providers: map[string]pulumirpc.ResourceProviderServer{"aws": sim.NewServer(aws.Schema(), cloud)},
-		Program:   func(ctx *pulumi.Context) error { return program(ctx, d, p, restore) },
+		Program:   func(ctx *pulumi.Context) error { return program(ctx, d, p, pace) },
 	})
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func tableName(zone, key string) string {
 
 // program is what is deployed: a VPC as the lab has it, and NAT instances with a standby in every zone. What is not set is
 // the component's default.
-func program(ctx *pulumi.Context, d *deployment, p programs, restore *natzone.Restore) error {
+func program(ctx *pulumi.Context, d *deployment, p programs, pace pace) error {
 	provider, err := pulumiaws.NewProvider(ctx, "aws", &pulumiaws.ProviderArgs{Region: pulumi.String(region)})
 	if err != nil {
 		return err
@@ -105,8 +105,14 @@ func program(ctx *pulumi.Context, d *deployment, p programs, restore *natzone.Re
 	args := &nat.Args{
 		VPC: nat.VPC{ID: made.VPCID, CIDRs: []string{d.lab.VPC.String()}}, Zones: map[string]nat.Zone{}, Provider: provider, PhysicalName: name,
 		Instance:  nat.Instance{Types: []string{machine}},
-		Failover:  nat.Failover{Targets: targets(), Identity: identities(), Architecture: architecture, Restore: restore},
+		Failover:  nat.Failover{Targets: targets(), Identity: identities(), Architecture: architecture},
 		Artefacts: nat.Artefacts{Natd: p.natd, Failover: p.archive},
+	}
+	if pace.dwell > 0 {
+		args.Failover.Restore = &natzone.Restore{Dwell: natzone.Duration(pace.dwell), MaxDwell: natzone.Duration(24 * pace.dwell)}
+	}
+	if pace.healing > 0 {
+		args.Failover.Healing = &natzone.Healing{Dwell: natzone.Duration(pace.healing), Pause: natzone.DefaultHealing().Pause}
 	}
 	for _, z := range d.lab.Zones {
 		of := made.Zones[z.Name]

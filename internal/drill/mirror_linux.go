@@ -304,8 +304,8 @@ func (m *mirror) holder(tables []string) string {
 	return hop
 }
 
-// transitions counts how often all of some tables came to point at another next hop than they all did before, from a time on.
-func (m *mirror) transitions(t time.Time, tables []string) int {
+// transitions are when all of some tables came to point at another next hop than they all did before, from a time on.
+func (m *mirror) transitions(t time.Time, tables []string) []time.Time {
 	moves := m.since(t, tables)
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -317,15 +317,31 @@ func (m *mirror) transitions(t time.Time, tables []string) int {
 		hops[v.table] = v.from
 	}
 	holder, _ := one(hops)
-	count := 0
+	var times []time.Time
 	for _, v := range moves {
 		hops[v.table] = v.to
 		if now, ok := one(hops); ok && now != holder {
 			holder = now
-			count++
+			times = append(times, v.at)
 		}
 	}
-	return count
+	return times
+}
+
+// most is how many of the times lie within one window; 0 is a window for all.
+func most(times []time.Time, window time.Duration) int {
+	if window == 0 {
+		return len(times)
+	}
+	found := 0
+	for i, begin := range times {
+		within := slices.IndexFunc(times[i:], func(t time.Time) bool { return t.Sub(begin) > window })
+		if within < 0 {
+			within = len(times) - i
+		}
+		found = max(found, within)
+	}
+	return found
 }
 
 // one is the next hop of all.

@@ -16,6 +16,38 @@ type Report struct {
 	// OK says that every bound held.
 	OK     bool     `json:"ok"`
 	Drills []Result `json:"drills"`
+
+	footprint measure
+	problems  []string
+}
+
+// Most memory that the functions may hold, in bytes.
+const (
+	proberMemory     = 32 << 20
+	controllerMemory = 64 << 20
+)
+
+// add takes the result of a drill.
+func (r *Report) add(d Result) {
+	r.Drills = append(r.Drills, d)
+	r.OK = r.OK && len(d.problems) == 0
+	f := &r.footprint
+	f.proberMemory = max(f.proberMemory, d.footprint.proberMemory)
+	f.controllerMemory = max(f.controllerMemory, d.footprint.controllerMemory)
+	f.coldStarts = append(f.coldStarts, d.footprint.coldStarts...)
+}
+
+// finish holds the bounds of all drills together.
+func (r *Report) finish() {
+	for _, b := range []struct {
+		function    string
+		held, bound int64
+	}{{"prober", r.footprint.proberMemory, proberMemory}, {"controller", r.footprint.controllerMemory, controllerMemory}} {
+		if b.held >= b.bound {
+			r.problems = append(r.problems, fmt.Sprintf("bound broken: the %s held %d MiB, and at most %d are allowed", b.function, b.held>>20, b.bound>>20))
+			r.OK = false
+		}
+	}
 }
 
 // Result of the runs of one drill.
@@ -35,6 +67,7 @@ type Result struct {
 	Transitions int `json:"transitions"`
 	APICalls    int `json:"apiCalls"`
 
+	footprint measure
 	// problems are the bounds that were broken, and the runs that could not be held.
 	problems []string
 	// notes say how the figures came about, where it is not as one would think.
@@ -64,18 +97,18 @@ func spread(values []time.Duration) Spread {
 
 // measure is what one run gave.
 type measure struct {
-	decided      bool
-	decide       time.Duration
-	outage       time.Duration
-	lost         int
-	attempted    int
-	cut          int
-	established  int
-	transitions  int
-	calls        int
-	proberMemory int64 // bytes
-	controlerMem int64
-	coldStart    time.Duration
+	decided     bool
+	decide      time.Duration
+	outage      time.Duration
+	lost        int
+	attempted   int
+	cut         int
+	established int
+	transitions int
+	calls       int
+	// bytes resident at most, and how long the functions took to start
+	proberMemory, controllerMemory int64
+	coldStarts                     []time.Duration
 }
 
 // collect makes the result of a drill from its runs.
@@ -93,6 +126,9 @@ func collect(d drill, runs []measure) Result {
 		r.EstablishedConnections += m.established
 		r.Transitions = max(r.Transitions, m.transitions)
 		r.APICalls = max(r.APICalls, m.calls)
+		f := &r.footprint
+		f.proberMemory, f.controllerMemory = max(f.proberMemory, m.proberMemory), max(f.controllerMemory, m.controllerMemory)
+		f.coldStarts = append(f.coldStarts, m.coldStarts...)
 	}
 	r.DecideSeconds, r.OutageSeconds = spread(decide), spread(outage)
 	return r
@@ -122,6 +158,11 @@ func (r *Report) Text(w io.Writer) error {
 			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
 		}
 	}
+	if f := r.footprint; len(f.coldStarts) > 0 {
+		cold := spread(f.coldStarts)
+		fmt.Fprintf(w, "\n\nresident at most: prober %.1f MiB, controller %.1f MiB; cold start %.0f ms, at most %.0f ms",
+			mebibytes(f.proberMemory), mebibytes(f.controllerMemory), cold.Median*1000, cold.Max*1000)
+	}
 	verdict := "ok: every bound held"
 	if !r.OK {
 		verdict = "FAILED"
@@ -130,9 +171,14 @@ func (r *Report) Text(w io.Writer) error {
 	return err
 }
 
+func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
+
 // Err names every bound that was broken, or is nil.
 func (r *Report) Err() error {
 	var errs []error
+	for _, p := range r.problems {
+		errs = append(errs, errors.New(p))
+	}
 	for _, d := range r.Drills {
 		for _, p := range d.problems {
 			errs = append(errs, fmt.Errorf("drill %s: %s", d.Name, strings.TrimSpace(p)))

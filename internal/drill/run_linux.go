@@ -56,9 +56,15 @@ type drill struct {
 	bounds []bound
 	// notes for people on how the figures came about.
 	notes []string
-	// restore shortens what natd waits for, where a drill would last for an hour otherwise.
-	restore *restore
+	// pace shortens waits, where a drill would last for an hour otherwise.
+	pace pace
+	// window in which transitions are counted; 0 for the whole run.
+	window time.Duration
 }
+
+// pace is what is not deployed with its default: the zero value changes nothing. Dwell is how long natd waits before it
+// claims back, Healing how long the controller waits before it has a sick instance replaced.
+type pace struct{ dwell, healing time.Duration }
 
 // bound is what must hold of a result.
 type bound struct {
@@ -94,10 +100,10 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		if err != nil {
 			return nil, err
 		}
-		report.OK = report.OK && len(r.problems) == 0
-		report.Drills = append(report.Drills, r)
+		report.add(r)
 	}
-	return report, ctx.Err()
+	report.finish()
+	return report, nil
 }
 
 // Supported says why no drill can be held here; nil if it can.
@@ -160,11 +166,11 @@ type theatre struct {
 
 // deployment for a drill; drills with the same needs share one.
 func (t *theatre) deployment(ctx context.Context, d drill) (*deployment, error) {
-	key := fmt.Sprintf("%d %+v", d.zones, d.restore)
+	key := fmt.Sprintf("%d %+v", max(d.zones, 1), d.pace)
 	t.mu.Lock()
 	make, ok := t.deployments[key]
 	if !ok {
-		make = sync.OnceValues(func() (*deployment, error) { return deploy(ctx, t.programs, max(d.zones, 1), d.restore) })
+		make = sync.OnceValues(func() (*deployment, error) { return deploy(ctx, t.programs, max(d.zones, 1), d.pace) })
 		t.deployments[key] = make
 	}
 	t.mu.Unlock()
@@ -296,7 +302,7 @@ func (s *stage) perform(d drill) (measure, error) {
 	if err == nil {
 		err = s.wait(settle)
 	}
-	m := s.measure()
+	m := s.measure(d.window)
 	return m, errors.Join(err, s.mirror.Err())
 }
 
@@ -331,8 +337,8 @@ func (s *stage) mark() {
 }
 
 // measure takes the clients away and counts.
-func (s *stage) measure() measure {
-	var m measure
+func (s *stage) measure(window time.Duration) measure {
+	m := s.footprint()
 	for i, z := range s.zones[:len(s.held)] {
 		all := s.load[i].Stop()
 		m.attempted += len(all)
@@ -341,7 +347,7 @@ func (s *stage) measure() measure {
 		cut, of := s.held[i].Stop()
 		m.cut += cut
 		m.established += of
-		m.transitions += s.mirror.transitions(s.began, z.tables)
+		m.transitions += most(s.mirror.transitions(s.began, z.tables), window)
 		if moves := s.mirror.since(s.marked, z.tables); len(moves) > 0 {
 			m.decided, m.decide = true, max(m.decide, moves[0].at.Sub(s.marked))
 		}

@@ -43,6 +43,7 @@ type world struct {
 	fault   func(api.Call) api.Fault
 	calls   []call
 	ports   int
+	reports []lambdaruntime.Report
 	quiet   map[string]bool       // requests that bring a minute's report in which nothing failed
 	runs    []run                 // of them
 	agents  map[string]agentFiles // by instance
@@ -296,6 +297,7 @@ func (w *world) ran(r lambdaruntime.Report) {
 	w.log.add(r.Function, fmt.Sprintf("ran for %s, memory %d KiB, cold start %s %s", r.Duration, r.MaxMemory>>10, r.Init, r.FunctionError))
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.reports = append(w.reports, r)
 	if w.quiet[r.RequestID] {
 		now := time.Now()
 		w.runs = append(w.runs, run{now.Add(-r.Duration), now})
@@ -465,4 +467,28 @@ func (w *world) callsOf(since time.Time) int {
 		}
 	}
 	return count
+}
+
+// footprint is what the functions took: memory and cold starts.
+func (w *world) footprint() measure {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var m measure
+	for _, r := range w.reports {
+		prober := slices.ContainsFunc(w.zones, func(z *zone) bool { return r.Function == z.prober })
+		if prober {
+			m.proberMemory = max(m.proberMemory, r.MaxMemory)
+		} else {
+			m.controllerMemory = max(m.controllerMemory, r.MaxMemory)
+		}
+		if r.Cold {
+			m.coldStarts = append(m.coldStarts, r.Init)
+		}
+	}
+	return m
+}
+
+// alerted says whether people were told of something.
+func (w *world) alerted(subject string) bool {
+	return slices.ContainsFunc(w.cloud.Published(), func(p aws.PublishInput) bool { return strings.Contains(p.Subject, subject) })
 }
