@@ -22,6 +22,9 @@ const (
 	Relapse = 30 * time.Minute
 	// Confirm is how long after the first report without a ready agent a second one counts: a report may come twice.
 	Confirm = 30 * time.Second
+	// Stuck is after how many dwells on the standby an instance will not come back: one whose path comes and goes may look
+	// ready whenever it is asked.
+	Stuck = 12
 	// forgotten is when a leaving instance is struck off in any case: no hook is held that long.
 	forgotten = 3 * time.Hour
 )
@@ -256,7 +259,7 @@ func Due(zone natzone.Controller, s State, m event.Message, now time.Time) bool 
 }
 
 // heals says whether the instance is to be replaced, the other zones aside: after the dwell, if its agent was not ready in
-// two reports running, for one answer may be lost.
+// two reports running, for one answer may be lost; and after [Stuck] dwells, whatever the agent says.
 func (j *judge) heals(r natzone.Report) bool {
 	dwell, pause := time.Duration(j.zone.Healing.Dwell), time.Duration(j.zone.Healing.Pause)
 	s, now := j.State, j.o.Now
@@ -266,7 +269,11 @@ func (j *judge) heals(r natzone.Report) bool {
 	if s.Sick != "" {
 		return true
 	}
-	return !s.Since.IsZero() && now.Sub(s.Since) >= dwell && !ready(r) && !s.Unready.IsZero() && now.Sub(s.Unready) >= Confirm
+	if s.Since.IsZero() || now.Sub(s.Since) < dwell {
+		return false
+	}
+	unready := !ready(r) && !s.Unready.IsZero() && now.Sub(s.Unready) >= Confirm
+	return unready || now.Sub(s.Since) >= Stuck*dwell
 }
 
 // replace has the instance replaced, unless another zone is in need too. Of two zones that are on their standby, the first
