@@ -269,7 +269,7 @@ var errWaited = errors.New("timeout while waiting")
 
 // patience is how long, in real time, a wait goes on when nothing in the simulated cloud is due: another call may be on its
 // way that brings what is waited for.
-const patience = time.Second
+const patience = 100 * time.Millisecond
 
 // await waits until a condition holds or fails. Simulated time goes on meanwhile.
 func (c *Cloud) await(ctx context.Context, timeout time.Duration, done func(*state) (bool, error)) error {
