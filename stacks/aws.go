@@ -415,4 +415,5 @@ func (s *awsSetup) export(outputs pulumi.Map, n *nat.NAT) {
 	outputs["proberSecurityGroupId"] = n.ProberSecurityGroupID
 	outputs["alertTopicArn"], outputs["lifecycleTopicArn"] = n.AlertTopicARN, n.LifecycleTopicARN
 	outputs["deadLettersUrl"], outputs["endpoints"], outputs["bucket"] = n.DeadLettersURL, n.Endpoints, n.Bucket
+	outputs["alarmArns"], outputs["dashboardName"] = n.AlarmARNs, n.DashboardName
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // documents are those that people follow step by step.
-var documents = []string{"README.md", "docs/migration-alicloud.md", "docs/safety.md", "docs/reference/aws.md", "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"}
+var documents = []string{"README.md", "docs/migration-alicloud.md", "docs/nat-instances-aws.md", "docs/comparison.md", "docs/safety.md", "docs/reference/aws.md", "docs/reference/alicloud.md", "docs/reference/huaweicloud.md"}
 
 // fences of a document: the language and the text of each block of code.
 var fences = regexp.MustCompile("(?ms)^```(\\w*)\n(.*?)^```$")

@@ -91,7 +91,7 @@ func stageTable() string {
 // keyTable lists the keys of a block. Types and defaults are what Pulumi.dev.yaml says, meanings the comments of the Args.
 func keyTable(t *testing.T, c component) string {
 	t.Helper()
-	config, args, said := parseStructs(t, "stacks"), parseStructs(t, c.dir), walkDevFile(t).documented
+	config, args, said, values := parseStructs(t, "stacks"), parseStructs(t, c.dir), walkDevFile(t).documented, parseValues(t, c.dir)
 	if c.shared != "" {
 		for name, fields := range parseStructs(t, c.shared) {
 			args[filepath.Base(c.shared)+"."+name], args[name] = fields, append(args[name], fields...)
@@ -114,7 +114,7 @@ func keyTable(t *testing.T, c component) string {
 			switch {
 			case ok:
 				comment := said[elem(typ)+"."+key.key]
-				rows = append(rows, []string{"`" + path + key.key + "`", comment.typ, strings.ReplaceAll(comment.preset, "<", "&lt;"), meaning(f, key.key, config)})
+				rows = append(rows, []string{"`" + path + key.key + "`", comment.typ, strings.ReplaceAll(comment.preset, "<", "&lt;"), spell(meaning(f, key.key, config), values[types.ExprString(f.typ)])})
 				below := path + key.key + "."
 				if _, ok := key.typ.(*ast.MapType); ok {
 					below += "<key>."
@@ -154,6 +154,7 @@ func meaning(f field, key string, config map[string][]field) string {
 		return "see the one above"
 	}
 	text := strings.Join(strings.Fields(strings.Replace(f.doc, "Required.", "", 1)), " ")
+	text = constants.ReplaceAllString(text, "") // the column beside it says what they are
 	text = regexp.MustCompile(`^`+f.name+`\b`).ReplaceAllLiteralString(text, "`"+key+"`")
 	for _, fields := range config {
 		for _, other := range fields {
@@ -165,6 +166,42 @@ func meaning(f field, key string, config map[string][]field) string {
 	return text
 }
 
+// constants are Go names of defaults.
+var constants = regexp.MustCompile(` ?Default: (see )?(natzone\.)?Default\w+\.`)
+
+// spell has values of the configuration instead of the Go constants that stand for them.
+func spell(text string, values map[string]string) string {
+	for name, value := range values {
+		text = regexp.MustCompile(`\b`+name+`\b`).ReplaceAllLiteralString(text, "`"+value+"`")
+	}
+	return text
+}
+
+// parseValues returns the string constants of the package in dir, by their type and name.
+func parseValues(t *testing.T, dir string) map[string]map[string]string {
+	t.Helper()
+	values := map[string]map[string]string{}
+	for _, file := range parsePackage(t, dir) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || spec.Type == nil || len(spec.Values) != len(spec.Names) {
+				return true
+			}
+			typ := types.ExprString(spec.Type)
+			for i, name := range spec.Names {
+				if value, ok := spec.Values[i].(*ast.BasicLit); ok {
+					if values[typ] == nil {
+						values[typ] = map[string]string{}
+					}
+					values[typ][name.Name] = strings.Trim(value.Value, `"`)
+				}
+			}
+			return true
+		})
+	}
+	return values
+}
+
 func outputTable(t *testing.T, c component) string {
 	t.Helper()
 	var rows [][]string
@@ -172,7 +209,7 @@ func outputTable(t *testing.T, c component) string {
 		if f.key == "" {
 			continue
 		}
-		rows = append(rows, []string{"`" + f.key + "`", "`" + f.name + "`", meaning(f, f.key, nil)})
+		rows = append(rows, []string{"`" + f.key + "`", "`" + f.name + "`", meaning(f, f.key, map[string][]field{c.result: parseStructs(t, c.dir)[c.result]})})
 	}
 	return table("output | field in Go | meaning", rows)
 }
