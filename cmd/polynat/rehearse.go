@@ -16,8 +16,12 @@ import (
 
 type rehearseFlags struct {
 	dir, stack, export, format string
-	faults                     bool
+	faults, everyFailure       bool
 }
+
+// triedFailures is how many operations of a step are made to fail unless all are to be: enough for every operation of a migration,
+// while the steps of NAT instances, which have up to a hundred, do not make the rehearsal a matter of minutes.
+const triedFailures = 20
 
 func rehearseCommand() *cobra.Command {
 	var flags rehearseFlags
@@ -37,6 +41,7 @@ The exit status is 0 when nothing was lost, else 1.`,
 	f.StringVar(&flags.dir, "dir", ".", "folder that holds Pulumi.yaml")
 	f.StringVar(&flags.export, "from-export", "", "begin from this `file`, a `pulumi stack export` of the deployed stack")
 	f.StringVar(&flags.format, "format", "text", "text or json")
+	f.BoolVar(&flags.everyFailure, "every-failure", false, fmt.Sprintf("try every failure, where a step has more than %d operations too", triedFailures))
 	f.BoolVar(&flags.faults, "faults", true, "also try each operation of each step failing once")
 	return c
 }
@@ -60,9 +65,13 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	if err != nil {
 		return err
 	}
+	maxFaults := triedFailures
+	if flags.everyFailure {
+		maxFaults = 0
+	}
 	progress := newProgress(c.ErrOrStderr())
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
-		Project: project, Stack: flags.stack, Config: config, Program: rehearsal.Polynat, Faults: flags.faults, Progress: progress,
+		Project: project, Stack: flags.stack, Config: config, Program: rehearsal.Polynat, Faults: flags.faults, MaxFaults: maxFaults, Progress: progress,
 	}, setups...)
 	progress.Close()
 	if err != nil {

@@ -218,21 +218,20 @@ func (p placeholder) configure(b block) error {
 
 func (p placeholder) remove() { os.RemoveAll(string(p)) } //nolint:errcheck // a leftover in the temporary folder harms nobody
 
-// kill stops an instance that carries traffic, and lets AWS and the zone's controller do what they do then. How long a
-// failover takes is the drill's question, not the rehearsal's: from here on, every subnet is served again.
+// kill waits until the rotation of the step before is over, stops an instance that carries traffic, and lets AWS and the zone's controller do what they do
+// then. How long a failover takes is the drill's question, not the rehearsal's: from here on, every subnet is served again.
 func (w *awsWorld) kill() {
+	w.wait()
 	for _, way := range w.ways() {
-		if way.Hop == aws.HopInstance && way.Works {
-			if err := w.cloud.Break(way.Target, aws.FaultDead); err == nil {
-				w.cloud.Advance(time.Minute)
-				break
-			}
+		if way.Hop == aws.HopInstance && w.cloud.Break(way.Target, aws.FaultDead) == nil {
+			w.cloud.Advance(10 * time.Second)
+			break
 		}
 	}
 	w.Watch()
 }
 
-// wait lets an hour pass: the dead instance is replaced, and its successor claims.
+// wait lets an hour pass: a rotation ends, a dead instance is replaced and its successor claims.
 func (w *awsWorld) wait() { w.cloud.Advance(time.Hour) }
 
 // addZone adds an availability zone like the first one, with addresses that are free.

@@ -61,7 +61,7 @@ type Move struct {
 	Replaces []string
 	// Happens is what the cloud does before the step, such as an instance that dies; nil for nothing.
 	Happens func(World)
-	// Still is true for an update that must find nothing to do.
+	// Still is true for a `pulumi up --refresh` that must find nothing to do.
 	Still bool
 	// Destroys is true for a `pulumi destroy` instead of an `up`. What goes then is not missed.
 	Destroys bool
@@ -145,9 +145,11 @@ type Options struct {
 	Config         map[string]string
 	// Program is the program under rehearsal.
 	Program Program
-	// Faults tries each operation of each step failing once.
-	Faults   bool
-	Progress Progress
+	// Faults tries each operation of each step failing once; of a step with more than MaxFaults operations, 0 for any
+	// number, so many of them, spread over the step.
+	Faults    bool
+	MaxFaults int
+	Progress  Progress
 }
 
 // Run rehearses the setups one after the other. The error is that of a rehearsal that could not be held; what the
@@ -308,9 +310,9 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 // faults repeats the step once for each of its operations, with this one failing and the engine going on with whatever
 // it can where that works, and then once more without a failure, which must finish the step.
 func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, ops []sim.Operation) error {
-	n := len(ops)
-	for k := 1; k <= n; k++ {
-		w.options.Progress.Fault(k, n)
+	tried := spread(len(ops), w.options.MaxFaults)
+	for i, k := range tried {
+		w.options.Progress.Fault(i+1, len(tried))
 		world, stack := before.Clone(), stackBefore.Clone()
 		if move.Destroys {
 			world.End()
@@ -347,6 +349,18 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 	return nil
 }
 
+// spread are at most limit of the numbers from 1 to n, the last among them; all of them if limit is 0.
+func spread(n, limit int) []int {
+	if limit == 0 || limit > n {
+		limit = n
+	}
+	numbers := make([]int, limit)
+	for i := range numbers {
+		numbers[i] = (i + 1) * n / limit
+	}
+	return numbers
+}
+
 // deletesFirst says whether something was deleted before it was created anew.
 func deletesFirst(ops []sim.Operation) bool {
 	deleted := map[string]bool{}
@@ -364,6 +378,11 @@ func (m Move) make(ctx context.Context, stack *engine.Stack) error {
 	if m.Destroys {
 		_, err := stack.Destroy(ctx)
 		return err
+	}
+	if m.Still {
+		if _, err := stack.Refresh(ctx); err != nil {
+			return err
+		}
 	}
 	var replaced []string
 	for _, urn := range stack.URNs() {

@@ -63,7 +63,9 @@ func (r *Resource) Declared(given Object, known bool, outputs Object) Object {
 		now, isShown := outputs[name]
 		switch {
 		case known && !isGiven:
-		case isShown && (known || !IsZero(now)):
+		case isShown && known:
+			inputs[name] = declaredIn(was, now)
+		case isShown && !IsZero(now):
 			inputs[name] = now
 		case known:
 			inputs[name] = was
@@ -72,4 +74,33 @@ func (r *Resource) Declared(given Object, known bool, outputs Object) Object {
 		}
 	}
 	return inputs
+}
+
+// declaredIn leaves out of an object that a program gave what only the cloud says of it, at any depth.
+func declaredIn(given, now any) any {
+	switch given := given.(type) {
+	case map[string]any:
+		shown, ok := now.(map[string]any)
+		if !ok {
+			return now
+		}
+		kept := map[string]any{}
+		for name, value := range shown {
+			if was, ok := given[name]; ok {
+				kept[name] = declaredIn(was, value)
+			}
+		}
+		return kept
+	case []any:
+		shown, ok := now.([]any)
+		if !ok || len(shown) != len(given) {
+			return now
+		}
+		kept := make([]any, len(shown))
+		for i := range shown {
+			kept[i] = declaredIn(given[i], shown[i])
+		}
+		return kept
+	}
+	return now
 }

@@ -1,0 +1,107 @@
+package rehearsal_test
+
+import (
+	"context"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/internal/engine"
+	"polynat/internal/rehearsal"
+)
+
+// rehearseAWS walks the dev environment, with another program if mutate is not nil.
+func rehearseAWS(t *testing.T, faults int, mutate pulumi.ResourceTransformation) *rehearsal.Report {
+	t.Helper()
+	project, config, err := engine.LoadConfig(context.Background(), "../..", "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.DeleteFunc(config, func(key, _ string) bool { return strings.HasPrefix(key, "polynat:") && key != "polynat:aws" })
+	setup, ok, err := rehearsal.AWSSetup(config)
+	if err != nil || !ok {
+		t.Fatalf("there is nothing to rehearse: %v", err)
+	}
+	report, err := rehearsal.Run(t.Context(), rehearsal.Options{
+		Project: project, Stack: "dev", Config: config, Faults: faults > 0, MaxFaults: faults,
+		Program: func(keys []string) pulumi.RunFunc {
+			return func(ctx *pulumi.Context) error {
+				if mutate != nil {
+					if err := ctx.RegisterStackTransformation(mutate); err != nil {
+						return err
+					}
+				}
+				return rehearsal.Polynat(keys)(ctx)
+			}
+		},
+	}, setup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestNATInstancesAreRehearsedFromTheirMakingToTheirEnd(t *testing.T) {
+	report := rehearseAWS(t, 3, nil) // all failures are tried where there is time: polynat rehearse --every-failure
+	setup := report.Setups[0]
+	reached := map[string]string{}
+	for _, s := range setup.Steps {
+		reached[s.Name] = s.Reaches
+		if len(s.Problems) > 0 || s.Holes > 0 {
+			t.Errorf("%s: %d subnets without a way out: %s", s.Name, s.Holes, strings.Join(s.Problems, "\n"))
+		}
+		if s.Operations > 0 && s.Name != "deploy" && s.Faults != 3 {
+			t.Errorf("%s: %d operations were made to fail", s.Name, s.Faults)
+		}
+	}
+	for name, want := range map[string]string{
+		"change the template": "by instance", "add a zone": "by instance", "an instance dies": "by nat gateway",
+		"its successor has taken over": "3 by instance", "share the standby": "by instance", "destroy": "no subnet",
+	} {
+		if got, ok := reached[name]; !ok || !strings.Contains(got, want) {
+			t.Errorf("%s: subnets leave %q, want %s", name, got, want)
+		}
+	}
+	if len(setup.Variants) == 0 {
+		t.Error("the other answers to what nobody documents were not walked")
+	}
+}
+
+// What keeps the traffic up is taken away from the program, one thing at a time. The rehearsal has to see each.
+func TestARehearsalOnAWSSeesWhatTheProgramWouldLack(t *testing.T) {
+	without := func(typ string, change func(*pulumi.ResourceTransformationArgs) []pulumi.ResourceOption) pulumi.ResourceTransformation {
+		return func(args *pulumi.ResourceTransformationArgs) *pulumi.ResourceTransformationResult {
+			if args.Type != typ {
+				return nil
+			}
+			opts := change(args)
+			return &pulumi.ResourceTransformationResult{Props: args.Props, Opts: opts}
+		}
+	}
+	for name, test := range map[string]struct {
+		mutate     pulumi.ResourceTransformation
+		step, want string
+	}{
+		"routes whose holder is left alone": {
+			without("aws:ec2/route:Route", func(*pulumi.ResourceTransformationArgs) []pulumi.ResourceOption { return nil }),
+			"the same again", "there was nothing to do",
+		},
+		"a public address for the API": {
+			without("aws:ec2/launchTemplate:LaunchTemplate", func(a *pulumi.ResourceTransformationArgs) []pulumi.ResourceOption {
+				a.Props.(*ec2.LaunchTemplateArgs).NetworkInterfaces = ec2.LaunchTemplateNetworkInterfaceArray{}
+				return a.Opts
+			}),
+			"deploy", "no public address",
+		},
+	} {
+		report := rehearseAWS(t, 0, test.mutate)
+		steps := report.Setups[0].Steps
+		last := steps[len(steps)-1]
+		if report.OK || last.Name != test.step || !strings.Contains(strings.Join(last.Problems, "\n"), test.want) {
+			t.Errorf("without %s: the rehearsal ended at %s with %q", name, last.Name, last.Problems)
+		}
+	}
+}
