@@ -114,7 +114,7 @@ func keyTable(t *testing.T, c component) string {
 			switch {
 			case ok:
 				comment := said[elem(typ)+"."+key.key]
-				rows = append(rows, []string{"`" + path + key.key + "`", comment.typ, strings.ReplaceAll(comment.preset, "<", "&lt;"), spell(meaning(f, key.key, config), values[types.ExprString(f.typ)])})
+				rows = append(rows, []string{"`" + path + key.key + "`", comment.typ, strings.ReplaceAll(comment.preset, "<", "&lt;"), beside(spell(meaning(f, key.key, config), values, types.ExprString(f.typ)), config[elem(typ)])})
 				below := path + key.key + "."
 				if _, ok := key.typ.(*ast.MapType); ok {
 					below += "<key>."
@@ -169,12 +169,31 @@ func meaning(f field, key string, config map[string][]field) string {
 // constants are Go names of defaults.
 var constants = regexp.MustCompile(` ?Default: (see )?(natzone\.)?Default\w+\.`)
 
-// spell has values of the configuration instead of the Go constants that stand for them.
-func spell(text string, values map[string]string) string {
-	for name, value := range values {
-		text = regexp.MustCompile(`\b`+name+`\b`).ReplaceAllLiteralString(text, "`"+value+"`")
+// spell has values of the configuration instead of the Go constants that stand for them: those of the field's own type, and
+// modes.
+func spell(text string, values map[string]map[string]string, typ string) string {
+	for of, names := range values {
+		for name, value := range names {
+			if of == typ {
+				text = regexp.MustCompile(`\b`+name+`\b`).ReplaceAllLiteralString(text, "`"+value+"`")
+			}
+			text = regexp.MustCompile(`\b([mM]ode|Standby) `+name+`\b`).ReplaceAllString(text, "mode `"+value+"`")
+		}
 	}
 	return text
+}
+
+// beside has keys instead of the names of fields in the same block, or of others in brackets. A name has a capital in the middle of a sentence.
+func beside(text string, fields []field) string {
+	for _, f := range fields {
+		if f.key != "" && f.name != "VPC" && f.name != "Name" { // these are words, too
+			text = regexp.MustCompile(`([a-z,] )`+f.name+`\b`).ReplaceAllString(text, "$1`"+f.key+"`")
+		}
+	}
+	return regexp.MustCompile(`\[(?:\w+\.)?(\w)(\w*)\]`).ReplaceAllStringFunc(text, func(link string) string {
+		name := link[strings.LastIndexAny(link, "[.")+1 : len(link)-1]
+		return "`" + strings.ToLower(name[:1]) + name[1:] + "`"
+	})
 }
 
 // parseValues returns the string constants of the package in dir, by their type and name.
