@@ -150,3 +150,13 @@ func read(t testing.TB, path string) string {
 	must(t, err)
 	return string(data[:len(data)-1])
 }
+
+// onThread runs f in the instance, for goroutines other than the test's.
+func onThread(t testing.TB, n *network, f func()) {
+	runtime.LockOSThread() // it ends with the goroutine
+	if err := netns.Set(n.instance); err != nil {
+		t.Error(err)
+		return
+	}
+	f()
+}

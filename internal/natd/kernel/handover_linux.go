@@ -1,0 +1,284 @@
+package kernel
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	nl "github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// Numbers of linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_common.h.
+const (
+	ctNew, ctGet = unix.NFNL_SUBSYS_CTNETLINK << 8, unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
+
+	ctaTupleOrig, ctaTupleReply, ctaStatus, ctaProtoinfo, ctaNATSource, ctaTimeout = 1, 2, 3, 4, 6, 7
+
+	ctaTupleIP, ctaTupleProto                         = 1, 2
+	ctaIPSource, ctaIPDestination                     = 1, 2
+	ctaProtoNumber, ctaSourcePort, ctaDestinationPort = 1, 2, 3
+	ctaProtoinfoTCP, ctaTCPState                      = 1, 1
+	ctaNATMinIP, ctaNATMaxIP, ctaNATProto             = 1, 2, 3
+	ctaNATMinPort, ctaNATMaxPort                      = 1, 2
+
+	statusSeenReply, statusAssured, statusConfirmed, statusSourceNAT = 1 << 1, 1 << 2, 1 << 3, 1 << 4
+
+	stateEstablished, stateTimeWait = 3, 7
+)
+
+// eventBuffer holds the news of connections that come faster than they are sent on: about 20,000.
+const eventBuffer = 8 << 20
+
+// Export sends the connections of clients that are translated to address: first those that are there, then, after a call of
+// settled, all that are new or change, until the context ends.
+func Export(ctx context.Context, clients []netip.Prefix, address netip.Addr, send func(Flow) error, settled func() error) error {
+	events, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return err
+	}
+	defer events.Close()                                      //nolint:errcheck // nothing is lost
+	stop := context.AfterFunc(ctx, func() { events.Close() }) //nolint:errcheck // ends the reading
+	defer stop()
+	if err := events.SetReadBuffer(eventBuffer); err != nil {
+		return err
+	}
+	// The news are subscribed to first, so that nothing happens between them and the list.
+	for _, group := range []uint32{unix.NFNLGRP_CONNTRACK_NEW, unix.NFNLGRP_CONNTRACK_UPDATE} {
+		if err := events.JoinGroup(group); err != nil {
+			return err
+		}
+	}
+	pass := func(data []byte) error {
+		f, to, ok := parseFlow(data)
+		if !ok || to != address || !within(f.source(), clients) || f.State >= stateTimeWait {
+			return nil
+		}
+		return send(f)
+	}
+	if err := list(pass); err != nil {
+		return err
+	}
+	if err := settled(); err != nil {
+		return err
+	}
+	for {
+		for m, err := range events.ReceiveIter() {
+			if ctx.Err() != nil {
+				return ctx.Err()
+			}
+			if errors.Is(err, unix.ENOBUFS) { // some were lost: all are sent again
+				if err := list(pass); err != nil {
+					return err
+				}
+				break
+			}
+			if err != nil {
+				return err
+			}
+			if err := pass(m.Data); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// list passes every tracked connection on, one at a time: a full table does not fit into the memory a second time.
+func list(pass func([]byte) error) error {
+	c, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return err
+	}
+	defer c.Close() //nolint:errcheck // nothing is lost
+	if _, err := c.Send(nl.Message{Header: nl.Header{Type: ctGet, Flags: nl.Request | nl.Dump}, Data: family()}); err != nil {
+		return err
+	}
+	for m, err := range c.ReceiveIter() {
+		if err == nil {
+			err = pass(m.Data)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// family is the header of a request about IPv4.
+func family() []byte { return []byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0} }
+
+// parseFlow reads a connection of TCP or UDP whose source is translated, and the address that it is translated to.
+func parseFlow(data []byte) (f Flow, to netip.Addr, ok bool) {
+	if len(data) < 4 || data[0] != unix.AF_INET {
+		return f, to, false
+	}
+	ad, err := nl.NewAttributeDecoder(data[4:])
+	if err != nil {
+		return f, to, false
+	}
+	ad.ByteOrder = binary.BigEndian
+	var reply tuple
+	for ad.Next() {
+		switch ad.Type() {
+		case ctaTupleOrig:
+			var t tuple
+			ad.Nested(t.decode)
+			f.Protocol, f.Source, f.Destination, f.SourcePort, f.DestinationPort = t.protocol, t.source, t.destination, t.sourcePort, t.destinationPort
+		case ctaTupleReply:
+			ad.Nested(reply.decode)
+		case ctaStatus:
+			f.Status = ad.Uint32()
+		case ctaTimeout:
+			f.Timeout = ad.Uint32()
+		case ctaProtoinfo:
+			ad.Nested(func(ad *nl.AttributeDecoder) error {
+				for ad.Next() {
+					if ad.Type() == ctaProtoinfoTCP {
+						ad.Nested(func(ad *nl.AttributeDecoder) error {
+							for ad.Next() {
+								if ad.Type() == ctaTCPState {
+									f.State = ad.Uint8()
+								}
+							}
+							return nil
+						})
+					}
+				}
+				return nil
+			})
+		}
+	}
+	f.Port = reply.destinationPort
+	known := f.Protocol == unix.IPPROTO_TCP || f.Protocol == unix.IPPROTO_UDP
+	return f, netip.AddrFrom4(reply.destination), ad.Err() == nil && known && f.Status&statusSourceNAT != 0
+}
+
+type tuple struct {
+	protocol                    uint8
+	source, destination         [4]byte
+	sourcePort, destinationPort uint16
+}
+
+func (t *tuple) decode(ad *nl.AttributeDecoder) error {
+	for ad.Next() {
+		switch ad.Type() {
+		case ctaTupleIP:
+			ad.Nested(func(ad *nl.AttributeDecoder) error {
+				for ad.Next() {
+					if b := ad.Bytes(); len(b) == 4 && ad.Type() == ctaIPSource {
+						t.source = [4]byte(b)
+					} else if len(b) == 4 && ad.Type() == ctaIPDestination {
+						t.destination = [4]byte(b)
+					}
+				}
+				return nil
+			})
+		case ctaTupleProto:
+			ad.Nested(func(ad *nl.AttributeDecoder) error {
+				for ad.Next() {
+					switch ad.Type() {
+					case ctaProtoNumber:
+						t.protocol = ad.Uint8()
+					case ctaSourcePort:
+						t.sourcePort = ad.Uint16()
+					case ctaDestinationPort:
+						t.destinationPort = ad.Uint16()
+					}
+				}
+				return nil
+			})
+		}
+	}
+	return nil
+}
+
+func (t tuple) encode(ae *nl.AttributeEncoder) error {
+	ae.Nested(ctaTupleIP, func(ae *nl.AttributeEncoder) error {
+		ae.Bytes(ctaIPSource, t.source[:])
+		ae.Bytes(ctaIPDestination, t.destination[:])
+		return nil
+	})
+	ae.Nested(ctaTupleProto, func(ae *nl.AttributeEncoder) error {
+		ae.Uint8(ctaProtoNumber, t.protocol)
+		ae.Uint16(ctaSourcePort, t.sourcePort)
+		ae.Uint16(ctaDestinationPort, t.destinationPort)
+		return nil
+	})
+	return nil
+}
+
+// Importer makes connections known to the kernel.
+type Importer struct {
+	conn    *nl.Conn
+	address netip.Addr
+}
+
+// NewImporter is for connections that are translated to address.
+func NewImporter(address netip.Addr) (*Importer, error) {
+	c, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, err
+	}
+	return &Importer{c, address}, nil
+}
+
+// Close the importer. The connections stay.
+func (i *Importer) Close() error { return i.conn.Close() }
+
+// Add makes a connection known, or brings one that is up to date.
+func (i *Importer) Add(f Flow) error {
+	err := i.write(f, nl.Create|nl.Excl, true)
+	if errors.Is(err, unix.EEXIST) {
+		err = i.write(f, 0, false)
+	}
+	if err != nil {
+		return fmt.Errorf("make a connection known: %w", err)
+	}
+	return nil
+}
+
+func (i *Importer) write(f Flow, flags nl.HeaderFlags, create bool) error {
+	ae := nl.NewAttributeEncoder()
+	ae.ByteOrder = binary.BigEndian
+	ae.Nested(ctaTupleOrig, tuple{f.Protocol, f.Source, f.Destination, f.SourcePort, f.DestinationPort}.encode)
+	if create {
+		// The plain inverse: were the translation here too, the kernel would take the connection for one that is not translated.
+		ae.Nested(ctaTupleReply, tuple{f.Protocol, f.Destination, f.Source, f.DestinationPort, f.SourcePort}.encode)
+		ae.Nested(ctaNATSource, func(ae *nl.AttributeEncoder) error { return i.translation(ae, f.Port) })
+	}
+	ae.Uint32(ctaStatus, f.Status&(statusSeenReply|statusAssured)|statusConfirmed)
+	ae.Uint32(ctaTimeout, f.Timeout)
+	state := f.State
+	if create && state == 0 {
+		state = stateEstablished
+	}
+	if f.Protocol == unix.IPPROTO_TCP && state != 0 {
+		ae.Nested(ctaProtoinfo, func(ae *nl.AttributeEncoder) error {
+			ae.Nested(ctaProtoinfoTCP, func(ae *nl.AttributeEncoder) error {
+				ae.Uint8(ctaTCPState, state)
+				return nil
+			})
+			return nil
+		})
+	}
+	attributes, err := ae.Encode()
+	if err != nil {
+		return err
+	}
+	_, err = i.conn.Execute(nl.Message{
+		Header: nl.Header{Type: ctNew, Flags: nl.Request | nl.Acknowledge | flags}, Data: append(family(), attributes...)})
+	return err
+}
+
+func (i *Importer) translation(ae *nl.AttributeEncoder, port uint16) error {
+	ae.Bytes(ctaNATMinIP, i.address.AsSlice())
+	ae.Bytes(ctaNATMaxIP, i.address.AsSlice())
+	ae.Nested(ctaNATProto, func(ae *nl.AttributeEncoder) error {
+		ae.Uint16(ctaNATMinPort, port)
+		ae.Uint16(ctaNATMaxPort, port)
+		return nil
+	})
+	return nil
+}
