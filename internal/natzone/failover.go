@@ -26,7 +26,8 @@ type Detection struct {
 	// Failed rounds of the last Of, in which every target failed, are a failure.
 	Failed int `json:"failed"`
 	Of     int `json:"of"`
-	// Share of the attempts that failed within Window, from 0 to 1, is a failure too: partial loss.
+	// Share of the attempts that failed within Window, from 0 to 1, is a failure too: partial loss. So is twice the share
+	// within a quarter of the window: heavy loss is found sooner.
 	Share  float64  `json:"share"`
 	Window Duration `json:"window"`
 	// Active is how long of every minute probes are sent; one minute unless in the economy preset.
