@@ -52,6 +52,38 @@ func (c *Cloud) tellEvent(s *state, source, detailType string, resources []strin
 	c.publishEvent(s, Event{Source: FromEventBridge, Time: s.Now, DetailType: detailType, Payload: payload, Targets: targets})
 }
 
+// healthPage is how many entities a page of an AWS Health event holds here; the real one is filled by size.
+const healthPage = 2
+
+// TellHealth tells by AWS Health that instances are affected, as of an event type such as
+// "AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED": in pages, and a second time as the copy that a backup Region sends. All have one
+// communicationId.
+func (c *Cloud) TellHealth(code, category string, instances ...string) error {
+	return c.change(func(s *state) error {
+		s.Next["health"]++
+		when := func(t time.Time) string { return t.UTC().Format("Mon, 2 Jan 2006 15:04:05 GMT") }
+		id := fmt.Sprintf("health-%d", s.Next["health"])
+		pages := slices.Collect(slices.Chunk(instances, healthPage))
+		for _, backup := range []string{"false", "true"} {
+			for i, page := range pages {
+				var entities []any
+				var arns []string
+				for _, instance := range page {
+					entities = append(entities, map[string]any{"entityValue": instance, "status": "IMPAIRED", "lastUpdatedTime": when(s.Now)})
+					arns = append(arns, c.instanceARN(instance))
+				}
+				c.tellEvent(s, "aws.health", "AWS Health Event", arns, map[string]any{
+					"eventArn": c.arn("health", "event/EC2/"+code+"/"+id), "service": "EC2", "eventTypeCode": code, "eventTypeCategory": category, "eventScopeCode": "ACCOUNT_SPECIFIC",
+					"communicationId": id, "startTime": when(s.Now), "lastUpdatedTime": when(s.Now), "statusCode": "open", "eventRegion": c.opts.Region,
+					"eventDescription": []any{map[string]any{"language": "en_US", "latestDescription": code}}, "affectedEntities": entities,
+					"page": fmt.Sprint(i + 1), "totalPages": fmt.Sprint(len(pages)), "backupEvent": backup, "affectedAccount": c.opts.Account,
+				})
+			}
+		}
+		return nil
+	})
+}
+
 // publishEvent sends an event to the outside, and to the simulated controllers.
 func (c *Cloud) publishEvent(s *state, e Event) {
 	c.emit(e)

@@ -14,15 +14,20 @@ import (
 // lambda is a function.
 type lambda struct {
 	Function
-	// VPC in which its interfaces are.
-	VPC string `json:",omitempty"`
+	// VPC in which its interfaces are, and when it was last invoked.
+	VPC     string `json:",omitempty"`
+	Invoked time.Time
 }
 
 // States of a function.
 const (
-	functionPending = "Pending"
-	functionActive  = "Active"
+	functionPending  = "Pending"
+	functionActive   = "Active"
+	functionInactive = "Inactive"
 )
+
+// idleTime is after how long without an invocation Lambda takes the interfaces of a function in a VPC back.
+const idleTime = 14 * 24 * time.Hour
 
 // How long Lambda takes to attach a function to a VPC, and to let go of the interfaces after it is deleted: minutes, and up to
 // 20 of them.
@@ -114,10 +119,13 @@ func (c *Cloud) attach(s *state, f *lambda) error {
 		e.Description = "AWS Lambda VPC ENI-" + f.Name + "-" + e.NetworkInterfaceID
 		made = true
 	}
-	f.State = functionActive
+	f.State, f.Invoked = functionActive, s.Now
+	s.cancel(functionDue, f.Name, "")
 	if made {
 		f.State = functionPending
 		s.after(attachTime, functionDue, f.Name, "")
+	} else {
+		s.after(idleTime, functionDue, f.Name, "")
 	}
 	return nil
 }
@@ -156,13 +164,65 @@ func (c *Cloud) interfaceDue(s *state, id string) bool {
 	return true
 }
 
+// functionDue makes a pending function active, and one that was idle for too long inactive.
 func (c *Cloud) functionDue(s *state, name string) bool {
 	f, ok := s.Functions[name]
-	if !ok || f.State != functionPending {
+	if !ok || len(f.SubnetIDs) == 0 {
 		return false
 	}
-	f.State = functionActive
+	switch {
+	case f.State == functionPending:
+		f.State, f.Invoked = functionActive, s.Now
+	case s.scheduled(f.ARN):
+		f.Invoked = s.Now
+	case s.Now.Sub(f.Invoked) >= idleTime:
+		f.State = functionInactive
+		return true
+	}
+	s.after(f.Invoked.Add(idleTime).Sub(s.Now), functionDue, name, "")
 	return true
+}
+
+// scheduled reports whether a rule or a schedule invokes a function every so often.
+func (s *state) scheduled(arn string) bool {
+	for id, d := range s.Declared[ruleType] {
+		if sim.Text(d.Inputs, "scheduleExpression") != "" && sim.Text(d.Inputs, "state") != "DISABLED" &&
+			slices.ContainsFunc(targetsOf(s, id), func(t RuleTarget) bool { return t.ARN == arn }) {
+			return true
+		}
+	}
+	for _, d := range s.Declared[scheduleType] {
+		if target, _ := d.Inputs["target"].(sim.Object); sim.Text(target, "arn") == arn && sim.Text(d.Inputs, "state") != "DISABLED" {
+			return true
+		}
+	}
+	return false
+}
+
+// InvokeFunction says that a function is invoked. One that is not active fails: an inactive one is then attached to its VPC
+// again.
+func (c *Cloud) InvokeFunction(name string) error {
+	refusal := func(code, text string, status int) error { return &Error{Code: code, Message: text, Status: status} }
+	var failed error
+	err := c.call("", func(s *state) error {
+		f, ok := s.Functions[functionName(name)]
+		switch {
+		case !ok:
+			return refusal("ResourceNotFoundException", "Function not found: "+name, 404)
+		case f.State == functionPending:
+			return refusal("ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Pending", 409)
+		case f.State == functionInactive:
+			failed = refusal("ResourceConflictException", "The operation cannot be performed at this time. The function is currently in the following state: Inactive", 409)
+			f.State = functionPending
+			s.after(attachTime, functionDue, f.Name, "")
+		}
+		f.Invoked = s.Now
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return failed
 }
 
 // Functions returns what is declared, by name.

@@ -443,6 +443,7 @@ var functionKind = kind{
 	remove: func(_ *Cloud, s *state, id string, _ *declaration) error {
 		if f, ok := s.Functions[id]; ok {
 			delete(s.Functions, id)
+			s.cancel(functionDue, id, "")
 			s.release(f)
 		}
 		return nil

@@ -319,7 +319,9 @@ func TestLifecycleHooksTellAndWait(t *testing.T) {
 		t.Fatalf("two hooks, two test notices: %+v", *events)
 	}
 	var record struct {
-		Records []struct{ Sns struct{ Message, TopicArn string } }
+		Records []struct {
+			Sns struct{ Message, TopicArn string }
+		}
 	}
 	var notice map[string]string
 	if err := json.Unmarshal((*events)[0].Payload, &record); err != nil || json.Unmarshal([]byte(record.Records[0].Sns.Message), &notice) != nil {
@@ -593,9 +595,30 @@ func TestALaunchThatIsAbandonedFailsTheDeployment(t *testing.T) {
 	}
 }
 
+func TestHealthEventsComeInPagesAndTwice(t *testing.T) {
+	w := newWorld(t, aws.Options{})
+	events := w.events()
+	if err := w.cloud.TellHealth("AWS_EC2_INSTANCE_RETIREMENT_SCHEDULED", "scheduledChange", "i-1", "i-2", "i-3"); err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]int{}
+	for _, e := range *events {
+		var event struct {
+			Detail struct{ CommunicationID, TotalPages string }
+		}
+		if err := json.Unmarshal(e.Payload, &event); err != nil || event.Detail.TotalPages != "2" {
+			t.Errorf("%s: %v", e.Payload, err)
+		}
+		ids[event.Detail.CommunicationID]++
+	}
+	if len(*events) != 4 || len(ids) != 1 {
+		t.Errorf("%d events of %v", len(*events), ids)
+	}
+}
+
 func TestMixedInstancesFallBackToWhatThereIs(t *testing.T) {
 	policy := o{
-		"launchTemplate": o{"launchTemplateSpecification": o{"launchTemplateId": "", "version": "$Latest"}, "overrides": []any{o{"instanceType": "t4g.small"}, o{"instanceType": "c6gn.medium"}}},
+		"launchTemplate":        o{"launchTemplateSpecification": o{"launchTemplateId": "", "version": "$Latest"}, "overrides": []any{o{"instanceType": "t4g.small"}, o{"instanceType": "c6gn.medium"}}},
 		"instancesDistribution": o{"onDemandBaseCapacity": 0.0, "onDemandPercentageAboveBaseCapacity": 0.0},
 	}
 	w := newWorld(t, aws.Options{Agent: aws.AgentNone}).network()

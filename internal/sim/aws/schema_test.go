@@ -5,7 +5,6 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"io/fs"
 	"os/exec"
 	"path/filepath"
 	"reflect"
@@ -42,42 +41,47 @@ func (s *sdk) structs(t *testing.T, pkg string, wanted func(name string) bool) m
 	if pkg != "index" && pkg != "aws" {
 		dir = filepath.Join(dir, pkg)
 	}
-	files, err := parser.ParseDir(token.NewFileSet(), dir, func(f fs.FileInfo) bool { return wanted(f.Name()) }, parser.SkipObjectResolution)
+	files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, p := range files {
-		for _, f := range p.Files {
-			ast.Inspect(f, func(n ast.Node) bool {
-				spec, ok := n.(*ast.TypeSpec)
-				if !ok {
-					return true
-				}
-				body, ok := spec.Type.(*ast.StructType)
-				if !ok {
-					return true
-				}
-				properties := map[string]bool{}
-				for _, field := range body.Fields.List {
-					if field.Tag == nil {
-						continue
-					}
-					text, _ := strconv.Unquote(field.Tag.Value)
-					if name := reflect.StructTag(text).Get("pulumi"); name != "" {
-						_, pointer := field.Type.(*ast.StarExpr)
-						_, list := field.Type.(*ast.ArrayType)
-						_, mapping := field.Type.(*ast.MapType)
-						_, anything := field.Type.(*ast.InterfaceType)
-						selector, _ := field.Type.(*ast.SelectorExpr) // pulumi.Archive, which is an interface
-						properties[name] = pointer || list || mapping || anything || selector != nil
-					}
-				}
-				if len(properties) > 0 {
-					found[spec.Name.Name] = properties
-				}
-				return true
-			})
+	for _, name := range files {
+		if !wanted(filepath.Base(name)) {
+			continue
 		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok {
+				return true
+			}
+			body, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			properties := map[string]bool{}
+			for _, field := range body.Fields.List {
+				if field.Tag == nil {
+					continue
+				}
+				text, _ := strconv.Unquote(field.Tag.Value)
+				if name := reflect.StructTag(text).Get("pulumi"); name != "" {
+					_, pointer := field.Type.(*ast.StarExpr)
+					_, list := field.Type.(*ast.ArrayType)
+					_, mapping := field.Type.(*ast.MapType)
+					_, anything := field.Type.(*ast.InterfaceType)
+					selector, _ := field.Type.(*ast.SelectorExpr) // pulumi.Archive, which is an interface
+					properties[name] = pointer || list || mapping || anything || selector != nil
+				}
+			}
+			if len(properties) > 0 {
+				found[spec.Name.Name] = properties
+			}
+			return true
+		})
 	}
 	s.read[pkg] = found
 	return found

@@ -31,7 +31,8 @@ type Options struct {
 	BootTime, AgentTime time.Duration
 	// GatewayTime is how long a NAT gateway is pending, default 90 s, and deleting.
 	GatewayTime time.Duration
-	// AddressQuota is the number of Elastic IPs of the account, default 5, AWS's own default; negative means no limit.
+	// AddressQuota is the number of Elastic IPs of the account, default 5, AWS's own default; negative means no limit, to NAT
+	// gateways in a zone neither.
 	AddressQuota int
 	// NoThrottling turns the token buckets of the API off.
 	NoThrottling bool
