@@ -20,7 +20,7 @@ func TestTheMedianIsOfTheRunsAndTheRestIsSummedOrTheWorst(t *testing.T) {
 		Name: "silent death", Runs: 3, DecideSeconds: Spread{1.125, 1.25}, OutageSeconds: Spread{1.1, 1.3},
 		LostConnections: 110, AttemptedConnections: 750, CutConnections: 24, EstablishedConnections: 36, Transitions: 2, APICalls: 8,
 	}
-	if diff := cmp.Diff(want, r, cmp.AllowUnexported(Result{})); diff != "" {
+	if diff := cmp.Diff(want, r, cmp.AllowUnexported(Result{}, measure{})); diff != "" {
 		t.Error(diff)
 	}
 }

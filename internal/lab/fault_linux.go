@@ -68,6 +68,7 @@ func (n *Node) Mend(f Fault) error {
 	case Dead:
 		err := errors.Join(
 			n.links.LinkSetUp(n.eth.link), n.links.LinkSetUp(n.manage.link),
+			n.eth.up(), n.port.up(), n.manage.up(), n.here.up(),
 			gatewayOf(n.eth, n.port, nth(n.zone.Public, 1)),
 			n.manage.route(0, host(Services), Services),
 		)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -42,6 +43,23 @@ func connect(a *Namespace, nameA string, b *Namespace, nameB string, hardwareB n
 		*e.end = end{e.in, link}
 	}
 	return endA, endB, nil
+}
+
+// linkPatience is how long the kernel may take to notice that the other end of a link is up: it looks once a second.
+const linkPatience = 3 * time.Second
+
+// up waits until the interface can send.
+func (e end) up() error {
+	for begin := time.Now(); ; {
+		link, err := e.in.links.LinkByIndex(e.index())
+		if err != nil || link.Attrs().OperState == netlink.OperUp {
+			return err
+		}
+		if time.Since(begin) > linkPatience {
+			return fmt.Errorf("%s/%s: is %s, and not up", e.in.name, e.link.Attrs().Name, link.Attrs().OperState)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func (e end) index() int { return e.link.Attrs().Index }

@@ -26,9 +26,10 @@ type Node struct {
 
 	mu sync.Mutex
 	*Namespace
-	eth, port, manage end
-	programs          []*Program
-	faults            map[Fault]bool
+	// eth leads to port of the router, manage to here in the region.
+	eth, port, manage, here end
+	programs                []*Program
+	faults                  map[Fault]bool
 }
 
 // NodeOptions of a machine in a public subnet.
@@ -106,15 +107,14 @@ func (n *Node) boot() error {
 	if n.port, n.eth, err = connect(n.lab.router.Namespace, n.lab.router.port(), space, "eth0", n.hardware); err != nil {
 		return err
 	}
-	var here end
-	if here, n.manage, err = connect(n.lab.Region, n.lab.router.port(), space, "manage", nil); err != nil {
+	if n.here, n.manage, err = connect(n.lab.Region, n.lab.router.port(), space, "manage", nil); err != nil {
 		return err
 	}
 	return errors.Join(
 		n.lab.router.attach(n.port, n.eth, n.zone.Public, n.Address),
 		n.lab.router.from(n.port, publicTable),
-		here.neighbor(n.Management, n.manage), here.route(0, host(n.Management), n.Management),
-		n.manage.address(host(n.Management)), n.manage.neighbor(Services, here), n.manage.route(0, host(Services), Services),
+		n.here.neighbor(n.Management, n.manage), n.here.route(0, host(n.Management), n.Management),
+		n.manage.address(host(n.Management)), n.manage.neighbor(Services, n.here), n.manage.route(0, host(Services), Services),
 	)
 }
 
