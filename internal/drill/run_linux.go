@@ -90,13 +90,13 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &theatre{Options: o, dir: dir, programs: p, deployments: map[string]func() (*deployment, error){}}
+	t := &runner{Options: o, dir: dir, programs: p, deployments: map[string]func() (*deployment, error){}}
 	if t.Parallel <= 0 {
 		t.Parallel = runtime.NumCPU()
 	}
 	report := &Report{OK: true}
 	for _, d := range chosen {
-		r, err := t.season(ctx, d)
+		r, err := t.series(ctx, d)
 		if err != nil {
 			return nil, err
 		}
@@ -154,8 +154,8 @@ func workspace() (string, error) {
 	return os.MkdirTemp(base, fmt.Sprintf("%d-", os.Getpid()))
 }
 
-// theatre is what the runs share.
-type theatre struct {
+// runner is what the runs share.
+type runner struct {
 	Options
 	dir      string
 	programs programs
@@ -165,20 +165,20 @@ type theatre struct {
 }
 
 // deployment for a drill; drills with the same needs share one.
-func (t *theatre) deployment(ctx context.Context, d drill) (*deployment, error) {
+func (t *runner) deployment(ctx context.Context, d drill) (*deployment, error) {
 	key := fmt.Sprintf("%d %+v", max(d.zones, 1), d.pace)
 	t.mu.Lock()
-	make, ok := t.deployments[key]
+	deployed, ok := t.deployments[key]
 	if !ok {
-		make = sync.OnceValues(func() (*deployment, error) { return deploy(ctx, t.programs, max(d.zones, 1), d.pace) })
-		t.deployments[key] = make
+		deployed = sync.OnceValues(func() (*deployment, error) { return deploy(ctx, t.programs, max(d.zones, 1), d.pace) })
+		t.deployments[key] = deployed
 	}
 	t.mu.Unlock()
-	return make()
+	return deployed()
 }
 
-// season plays all runs of a drill.
-func (t *theatre) season(ctx context.Context, d drill) (Result, error) {
+// series plays all runs of a drill.
+func (t *runner) series(ctx context.Context, d drill) (Result, error) {
 	runs := d.runs
 	if t.Runs > 0 {
 		runs = t.Runs
@@ -202,7 +202,7 @@ func (t *theatre) season(ctx context.Context, d drill) (Result, error) {
 			if ctx.Err() != nil {
 				return
 			}
-			m, err := t.show(ctx, d, at, i)
+			m, err := t.once(ctx, d, at, i)
 			mu.Lock()
 			defer mu.Unlock()
 			ended++
@@ -230,8 +230,8 @@ func (t *theatre) season(ctx context.Context, d drill) (Result, error) {
 	return r, nil
 }
 
-// show is one run, in a lab of its own.
-func (t *theatre) show(ctx context.Context, d drill, at *deployment, i int) (m measure, err error) {
+// once is one run, in a lab of its own.
+func (t *runner) once(ctx context.Context, d drill, at *deployment, i int) (m measure, err error) {
 	dir, err := os.MkdirTemp(t.dir, "run-")
 	if err != nil {
 		return m, err

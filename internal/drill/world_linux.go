@@ -415,7 +415,7 @@ func (w *world) ready() error {
 		})
 		if err != nil {
 			h, last := w.health(z)
-			return fmt.Errorf("%w (%+v, %v)", err, h, last)
+			return errors.Join(fmt.Errorf("%w: %+v", err, h), last)
 		}
 		if seen, err := w.lab.Egress(z.tables[0]); err != nil || seen != z.agent.PublicAddress {
 			return fmt.Errorf("zone %s: connections leave from %v instead of %s: %w", z.name, seen, z.agent.PublicAddress, err)
