@@ -29,6 +29,17 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
+// cacheElsewhere has artefacts kept in a directory of the test, and the toolchain's cache where it is.
+func cacheElsewhere(t *testing.T) {
+	t.Helper()
+	cache, err := goTool(t.Context(), "", nil, "env", "GOCACHE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GOCACHE", strings.TrimSpace(string(cache)))
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+}
+
 func tiny(t *testing.T, text, arch string) []byte {
 	t.Helper()
 	binary, err := compile(t.Context(), module(t, text), "./cmd/tiny", arch)
@@ -39,7 +50,7 @@ func tiny(t *testing.T, text, arch string) []byte {
 }
 
 func TestTheSameSourceGivesTheSameBytesAnywhere(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	cacheElsewhere(t)
 	for _, arch := range []string{ARM64, AMD64} {
 		one := tiny(t, `"one"`, arch)
 		t.Setenv("GOFLAGS", "-race") // settings of the caller do not go in
@@ -86,7 +97,7 @@ func TestTheProgramsOfThisModuleAreBuiltOnceAndReproducibly(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds the real programs")
 	}
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	cacheElsewhere(t)
 	for _, p := range []Program{Natd, Failover} {
 		dir, err := moduleDir(t.Context())
 		if err != nil {
@@ -131,7 +142,7 @@ func TestAnotherModuleFindsTheSourceOfThisOne(t *testing.T) {
 }
 
 func TestAPrebuiltProgramIsTakenAsItIs(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	cacheElsewhere(t)
 	dir, binary := t.TempDir(), tiny(t, `"one"`, AMD64)
 	zipped, err := bundle(binary)
 	if err != nil {
