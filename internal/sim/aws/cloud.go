@@ -249,12 +249,8 @@ func (c *Cloud) Run(ctx context.Context) {
 		}
 		c.mu.Lock()
 		changed := c.changed
-		wait := time.Hour
-		if len(c.state.Timers) > 0 {
-			wait = max(0, c.state.Timers[0].At.Sub(c.state.Now))
-		}
 		c.mu.Unlock()
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(c.untilDue(c.Now().Add(time.Hour)))
 		select {
 		case <-ctx.Done():
 		case <-changed:
@@ -262,6 +258,17 @@ func (c *Cloud) Run(ctx context.Context) {
 		}
 		timer.Stop()
 	}
+}
+
+// untilDue is how long it is, by a real clock, until something is due, or until a limit.
+func (c *Cloud) untilDue(limit time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tell()
+	if len(c.state.Timers) > 0 && c.state.Timers[0].At.Before(limit) {
+		limit = c.state.Timers[0].At
+	}
+	return max(0, limit.Sub(c.state.Now))
 }
 
 // errWaited says that what was waited for did not come.
@@ -290,13 +297,16 @@ func (c *Cloud) await(ctx context.Context, timeout time.Duration, done func(*sta
 
 // pass lets time go on until something may have changed; changed is closed when it has.
 func (c *Cloud) pass(ctx context.Context, deadline time.Time, changed <-chan struct{}) error {
-	wait := patience
-	if c.opts.Clock == nil {
-		if c.next(deadline) {
-			return ctx.Err()
+	real := c.opts.Clock != nil
+	wait, limit := patience, deadline
+	if real {
+		if limit = c.Now(); !limit.Before(deadline) {
+			return errWaited
 		}
-	} else if wait = deadline.Sub(c.Now()); wait <= 0 {
-		return errWaited
+		wait = c.untilDue(deadline)
+	}
+	if c.next(limit) {
+		return ctx.Err()
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -306,6 +316,9 @@ func (c *Cloud) pass(ctx context.Context, deadline time.Time, changed <-chan str
 	case <-changed:
 		return nil
 	case <-timer.C:
+		if real {
+			return nil // something is due, or the time is over
+		}
 		return errWaited
 	}
 }

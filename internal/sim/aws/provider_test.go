@@ -305,6 +305,40 @@ func TestManyMayCallAtOnce(t *testing.T) {
 	}
 }
 
+func TestARealClockNeedsNobodyToMoveIt(t *testing.T) {
+	began := time.Now()
+	w := newWorld(t, aws.Options{
+		Clock: time.Now, Agent: aws.AgentSimulated, BootTime: time.Millisecond, AgentTime: time.Millisecond, GatewayTime: time.Millisecond, MetadataLag: -1,
+	}).zone()
+	if way := w.way(); !way.Works || way.Hop != aws.HopInstance {
+		t.Errorf("%s", way)
+	}
+	if now := w.cloud.Now(); now.Before(began) || now.After(time.Now()) {
+		t.Errorf("its time is %s", now)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan bool)
+	claimed := make(chan bool, 1)
+	first := w.instance()
+	w.cloud.OnChange = func() {
+		for _, way := range w.cloud.WaysOut(w.id["vpc"]) {
+			if way.Works && way.Hop == aws.HopInstance && way.Target != first {
+				select {
+				case claimed <- true:
+				default:
+				}
+			}
+		}
+	}
+	go func() { w.cloud.Run(ctx); close(ended) }()
+	if _, err := w.cloud.StartInstanceRefresh(aws.StartInstanceRefreshInput{AutoScalingGroupName: "zone", MinHealthyPercentage: -1, MaxHealthyPercentage: -1}); err != nil {
+		t.Fatal(err)
+	}
+	<-claimed
+	cancel()
+	<-ended
+}
+
 func TestTheMetadataTreeIsListed(t *testing.T) {
 	w := external(t, nil, nil)
 	id := w.instance()

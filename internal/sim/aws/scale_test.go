@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"polynat/internal/natzone"
 	"polynat/internal/sim/aws"
 )
 
@@ -20,17 +19,11 @@ func region(t testing.TB, zones int) (changes int) {
 		}
 	}
 	for i := range zones {
-		n := &world{TB: t, cloud: w.cloud, id: map[string]string{}, typ: map[string]string{}, in: map[string]o{}}
-		n.network().standby()
-		n.make("eip", eipType, o{"domain": "vpc"})
-		template := n.template(n.userData(func(a *natzone.Agent) { a.Group = fmt.Sprint("zone-", i) }))
-		template["name"] = fmt.Sprint("zone-", i)
-		n.make("template", templateType, template)
-		in := n.group()
-		in["name"] = template["name"]
-		n.make("group", scalingType, in)
+		n := newWorld(t, aws.Options{})
+		n.cloud, n.suffix, n.zoneName = w.cloud, fmt.Sprint("-", i), fmt.Sprint("zone-", i)
+		n.zone()
 	}
-	w.cloud.Advance(time.Hour)
+	w.cloud.Advance(25 * time.Hour) // every instance is replaced once
 	return changes
 }
 

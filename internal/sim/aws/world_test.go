@@ -47,10 +47,12 @@ type world struct {
 	typ   map[string]string
 	in    map[string]o
 	order []string
+	// suffix of the names in the region, and the name of the Auto Scaling group.
+	suffix, zoneName string
 }
 
 func newWorld(t testing.TB, opts aws.Options) *world {
-	return &world{TB: t, cloud: aws.New(opts), id: map[string]string{}, typ: map[string]string{}, in: map[string]o{}}
+	return &world{TB: t, cloud: aws.New(opts), id: map[string]string{}, typ: map[string]string{}, in: map[string]o{}, zoneName: "zone"}
 }
 
 // try makes an object as the provider does, defaults filled in.
@@ -66,7 +68,7 @@ func (w *world) try(name, typ string, in o) error {
 		}
 	}
 	if facts.Autoname != "" {
-		full[facts.Autoname] = name
+		full[facts.Autoname] = name + w.suffix
 	}
 	for property, v := range in {
 		full[property] = v
@@ -146,7 +148,7 @@ const zoneAddress = "10.0.0.250"
 func (w *world) userData(change func(*natzone.Agent)) string {
 	a := natzone.Agent{
 		Version: natzone.Version, Name: "egress", Zone: "us-east-1a", Region: "us-east-1", AllocationID: w.id["eip"], Address: netip.MustParseAddr(zoneAddress),
-		RouteTables: []string{w.id["private-table"]}, Destinations: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, Standby: w.id["nat"], Group: "zone",
+		RouteTables: []string{w.id["private-table"]}, Destinations: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, Standby: w.id["nat"], Group: w.zoneName,
 		LaunchHook: natzone.LaunchHook, TerminateHook: natzone.TerminateHook, Tuning: natzone.DefaultTuning(), Restore: natzone.DefaultRestore(), HealthPort: natzone.HealthPort,
 	}
 	if change != nil {
@@ -172,7 +174,7 @@ func (w *world) template(userData string) o {
 // group is the zone's Auto Scaling group.
 func (w *world) group() o {
 	return o{
-		"name": "zone", "minSize": 1.0, "maxSize": 1.0, "desiredCapacity": 1.0, "vpcZoneIdentifiers": []any{w.id["public"]},
+		"name": w.zoneName, "minSize": 1.0, "maxSize": 1.0, "desiredCapacity": 1.0, "vpcZoneIdentifiers": []any{w.id["public"]},
 		"launchTemplate": o{"id": w.id["template"], "version": "1"}, "healthCheckGracePeriod": 0.0, "defaultInstanceWarmup": 0.0, "maxInstanceLifetime": 86400.0,
 		"instanceMaintenancePolicy": o{"minHealthyPercentage": 100.0, "maxHealthyPercentage": 200.0},
 		"instanceRefresh":           o{"strategy": "Rolling"},
@@ -197,7 +199,7 @@ func (w *world) zone() *world {
 func (w *world) controller() {
 	w.make("role", roleType, o{"assumeRolePolicy": "{}"})
 	doc := `{"version": 1, "name": "egress", "zone": "us-east-1a", "region": "us-east-1", "routeTables": ["` + w.id["private-table"] + `"], "destinations": ["0.0.0.0/0"], "standby": "` +
-		w.id["nat"] + `", "group": "zone", "terminateHook": "` + natzone.TerminateHook + `", "targets": [], "proberFunction": "p", "stateParameter": "s", "metricNamespace": "polynat", "healing": {"dwell": "5m", "pause": "30m"}}`
+		w.id["nat"] + `", "group": "` + w.zoneName + `", "terminateHook": "` + natzone.TerminateHook + `", "targets": [], "proberFunction": "p", "stateParameter": "s", "metricNamespace": "polynat", "healing": {"dwell": "5m", "pause": "30m"}}`
 	w.make("controller", functionType, o{
 		"role": w.read("role")["arn"], "runtime": "provided.al2023", "handler": "bootstrap", "environment": o{"variables": o{natzone.ControllerVariable: doc}},
 	})
