@@ -297,9 +297,9 @@ func (c *Cloud) await(ctx context.Context, timeout time.Duration, done func(*sta
 
 // pass lets time go on until something may have changed; changed is closed when it has.
 func (c *Cloud) pass(ctx context.Context, deadline time.Time, changed <-chan struct{}) error {
-	real := c.opts.Clock != nil
+	byClock := c.opts.Clock != nil
 	wait, limit := patience, deadline
-	if real {
+	if byClock {
 		if limit = c.Now(); !limit.Before(deadline) {
 			return errWaited
 		}
@@ -316,7 +316,7 @@ func (c *Cloud) pass(ctx context.Context, deadline time.Time, changed <-chan str
 	case <-changed:
 		return nil
 	case <-timer.C:
-		if real {
+		if byClock {
 			return nil // something is due, or the time is over
 		}
 		return errWaited
