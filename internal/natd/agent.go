@@ -82,6 +82,10 @@ type agent struct {
 
 	kernelLock sync.Mutex
 
+	handover handover
+	asking   sync.Mutex
+	refused  map[netip.Addr]time.Time // whom, and when; under asking
+
 	mu         sync.Mutex
 	metadata   metadata.State
 	asked      bool // instance metadata has answered
@@ -93,6 +97,7 @@ type agent struct {
 	egress     bool
 	seen       *claim.Zone
 	moved      time.Time // when the address was
+	inherited  func()    // ends the listening to a predecessor
 	status     claim.Status
 	kept       record
 	said       map[string]string
@@ -100,12 +105,12 @@ type agent struct {
 
 func newAgent(o Options) *agent {
 	a := &agent{
-		Options: o, now: time.Now, said: map[string]string{},
+		Options: o, now: time.Now, said: map[string]string{}, refused: map[netip.Addr]time.Time{},
 		wake: make(chan struct{}, 1), converging: make(chan struct{}, 1), proving: make(chan struct{}, 1),
 		forwarding: "the kernel has not been looked at yet", path: "the path has not been tried yet",
 	}
 	a.outside = func() (string, error) { return kernel.Outside(a.identity.MAC) }
-	a.zone = &zone{config: o.Config, now: a.now, log: o.Log}
+	a.zone = &zone{config: o.Config, now: a.now, log: o.Log, inherit: a.inherit}
 	return a
 }
 
@@ -390,7 +395,11 @@ func (a *agent) publish(s claim.Status) {
 
 // act does one action.
 func (a *agent) act(ctx context.Context, action claim.Action) error {
-	ctx, cancel := context.WithTimeout(ctx, call)
+	limit := call
+	if action == claim.TakeAddress {
+		limit += inheritWait
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	switch action {
 	case claim.Heartbeat:
@@ -405,7 +414,11 @@ func (a *agent) act(ctx context.Context, action claim.Action) error {
 	case claim.ProveEgress:
 		return a.egressWorks(ctx)
 	case claim.TakeRoutes:
-		return a.zone.takeRoutes(ctx)
+		err := a.zone.takeRoutes(ctx)
+		if err == nil {
+			a.routesFollowed()
+		}
+		return err
 	case claim.Continue:
 		return a.zone.answer(ctx, a.Config.LaunchHook, "CONTINUE")
 	case claim.HandOver:

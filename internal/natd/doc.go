@@ -31,5 +31,12 @@
 //	metadata  instance metadata, version 2 only
 //	claim     what to do next: a state machine without input and output
 //
-// This package observes, asks claim, and acts.
+// This package observes, asks claim, and acts. A successor takes over the connections of its predecessor too: it asks for them, under
+// /flows of the health endpoint, before it takes the address, and is told of new ones until the routes have followed.
+//
+// # What a move costs clients
+//
+// In a planned replacement nothing: address, public address, routes and tracked connections move to the successor. After a failover
+// the connections over the standby are unknown to the instance that claims back, and those over the instance unknown to the
+// standby: both answer them with a reset at once.
 package natd

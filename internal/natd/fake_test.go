@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"testing"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
@@ -136,7 +138,7 @@ func (c *cloud) DescribeNetworkInterfaces(_ context.Context, in *ec2.DescribeNet
 		if !slices.ContainsFunc(i.addresses, func(a netip.Addr) bool { return wanted(in.Filters, "addresses.private-ip-address", a.String()) }) {
 			continue
 		}
-		n := types.NetworkInterface{NetworkInterfaceId: aws.String(id), SourceDestCheck: aws.Bool(i.check)}
+		n := types.NetworkInterface{NetworkInterfaceId: aws.String(id), SourceDestCheck: aws.Bool(i.check), PrivateIpAddress: aws.String(i.addresses[0].String())}
 		if i.tagged {
 			n.TagSet = []types.Tag{{Key: aws.String(natzone.TagName), Value: aws.String("egress")}, {Key: aws.String(natzone.TagZone), Value: aws.String("eu-west-1a")}}
 		}
@@ -303,3 +305,28 @@ func document() *natzone.Agent {
 }
 
 var identity = metadata.Identity{Instance: "i-own", MAC: "02:00:00:00:00:01", Interface: "eni-own", VPC: "vpc-1", Primary: own}
+
+const patience = 10 * time.Second
+
+// until waits for a condition.
+func until(t *testing.T, what string, ok func() bool) time.Duration {
+	t.Helper()
+	began := time.Now()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for range tick.C {
+		if ok() {
+			return time.Since(began)
+		}
+		if time.Since(began) > patience {
+			t.Fatalf("never came: %s", what)
+		}
+	}
+	return 0
+}
+
+func (c *cloud) called() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.calls)
+}

@@ -10,9 +10,10 @@ import (
 	"polynat/internal/natzone"
 )
 
-// healthServer answers for whom allowed says so; all others are hung up on.
-func healthServer(health func() natzone.Health) *http.Server {
+// healthServer answers what the agent says of itself, and to a successor what it asks for.
+func healthServer(health func() natzone.Health, flows http.HandlerFunc) *http.Server {
 	mux := http.NewServeMux()
+	mux.HandleFunc("GET "+flowsPath, flows)
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
 		h := health()
 		w.Header().Set("Content-Type", "application/json")

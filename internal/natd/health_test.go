@@ -18,7 +18,7 @@ func TestHealthIsAnsweredToTheVPCOnly(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := healthServer(func() natzone.Health { return natzone.Health{Instance: "i-1", Ready: true} })
+		server := healthServer(func() natzone.Health { return natzone.Health{Instance: "i-1", Ready: true} }, http.NotFound)
 		go server.Serve(private{l, netip.MustParsePrefix(allowed).Contains}) //nolint:errcheck // until it is closed
 		resp, err := http.Get("http://" + l.Addr().String() + "/health")
 		if (err == nil) != works {
@@ -40,7 +40,7 @@ func TestHealthHasTheStatusOfWhatItSays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := healthServer(func() natzone.Health { return want })
+		server := healthServer(func() natzone.Health { return want }, http.NotFound)
 		go server.Serve(l) //nolint:errcheck // until it is closed
 		resp, err := http.Get("http://" + l.Addr().String() + "/health")
 		if err != nil {

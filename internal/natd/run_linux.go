@@ -43,7 +43,7 @@ func Run(ctx context.Context, o Options) error {
 		return fmt.Errorf("changes of the kernel: %w", err)
 	}
 	a := newAgent(o)
-	a.service, a.kernel = metadata.New(sdk), k
+	a.service, a.kernel, a.handover = metadata.New(sdk), k, connections()
 	a.zone.ec2, a.zone.groups = ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk)
 	if err := a.begin(ctx); err != nil {
 		return err
@@ -121,6 +121,20 @@ func (a *agent) begin(ctx context.Context) error {
 	a.zone.log = a.Log
 	a.Log.Info("started", "interface", r.Identity.Interface, "primary", r.Identity.Primary.String(), "state", r.Claim)
 	return nil
+}
+
+// connections are handed over by the kernel's connection tracking.
+func connections() handover {
+	return handover{
+		export: kernel.Export,
+		importer: func(address netip.Addr) (func(kernel.Flow) error, func() error, error) {
+			i, err := kernel.NewImporter(address)
+			if err != nil {
+				return nil, nil, err
+			}
+			return i.Add, i.Close, nil
+		},
+	}
 }
 
 // client of the API: an attempt that has not connected within a second has met a dead path.
@@ -207,7 +221,7 @@ func (a *agent) answer(ctx context.Context, at netip.AddrPort) {
 	every(ctx, nil, func(ctx context.Context) time.Duration {
 		l, err := listen.Listen(ctx, "tcp4", at.String())
 		if err == nil {
-			server := healthServer(a.health)
+			server := healthServer(a.health, a.tell)
 			stop := context.AfterFunc(ctx, func() { server.Close() }) //nolint:errcheck // who asks is answered by nobody soon
 			err = server.Serve(private{l, a.allowed})
 			stop()

@@ -36,8 +36,6 @@ const (
 	inside      = "POLYNAT_TEST_INSIDE"
 )
 
-const patience = 10 * time.Second
-
 // instance runs the rest of the test in a process of its own, which has a network of its own: the agent's goroutines run on any
 // thread. The Internet is another namespace, with one server, 198.51.100.1. There is no translation between them, so that the
 // zone's address is its public address too.
@@ -132,23 +130,6 @@ func start(t *testing.T, c *cloud, dir string, change func(*Options)) (a *agent,
 		<-done
 		must(t, k.Close())
 	}
-}
-
-// until waits for a condition.
-func until(t *testing.T, what string, ok func() bool) time.Duration {
-	t.Helper()
-	began := time.Now()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for range tick.C {
-		if ok() {
-			return time.Since(began)
-		}
-		if time.Since(began) > patience {
-			t.Fatalf("never came: %s", what)
-		}
-	}
-	return 0
 }
 
 func (c *cloud) everyRoute(at string) func() bool {
@@ -326,12 +307,6 @@ func (c *cloud) answered() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.results)
-}
-
-func (c *cloud) called() []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.calls)
 }
 
 func (c *cloud) forget() {

@@ -30,6 +30,9 @@ type zone struct {
 	groups   AutoScaling
 	log      *slog.Logger
 	now      func() time.Time
+	// predecessor is the primary address of the peer that was seen last with the zone's address, and inherit takes over from it.
+	predecessor netip.Addr
+	inherit     func(context.Context, netip.Addr)
 	// recent are the routes as they were at recentAt.
 	recent   []way
 	recentAt time.Time
@@ -102,6 +105,7 @@ func (z *zone) place(ctx context.Context, own *types.NetworkInterface) (claim.Pl
 	case slices.ContainsFunc(out.NetworkInterfaces, func(i types.NetworkInterface) bool { return !z.peer(i) }):
 		return claim.Strange, nil
 	}
+	z.predecessor, _ = netip.ParseAddr(aws.ToString(out.NetworkInterfaces[0].PrivateIpAddress))
 	return claim.WithPeer, nil
 }
 
@@ -216,6 +220,10 @@ func (z *zone) checkOff(ctx context.Context) error {
 // has arrived. From the move until the routes follow, a predecessor's clients have no way out, so all that has to be known for both
 // is asked for before.
 func (z *zone) takeAddress(ctx context.Context) error {
+	if z.predecessor.IsValid() && z.inherit != nil {
+		z.inherit(ctx, z.predecessor)
+		z.predecessor = netip.Addr{}
+	}
 	var before claim.Place
 	var moves bool
 	var errs [3]error

@@ -40,7 +40,9 @@ const (
 	// Reset answers the client with a TCP reset, so that it connects anew at once instead of hanging. This is the default.
 	Reset MidStream = "reset"
 	// PickUp lets the packet through with its source port kept. That continues a connection which had the same port at its
-	// former translator too, under the same public address. One that fully random ports were chosen for did not.
+	// former translator too, under the same public address. One that fully random ports were chosen for did not: it would be
+	// answered by a reset of the server, or by nothing where a firewall stands before it. So natd itself never asks for this: what
+	// can go on is handed over with its port (see [Export]), and the rest is told at once.
 	PickUp MidStream = "pick up"
 )
 

@@ -232,6 +232,9 @@ func (i *Importer) Add(f Flow) error {
 	err := i.write(f, nl.Create|nl.Excl, true)
 	if errors.Is(err, unix.EEXIST) {
 		err = i.write(f, 0, false)
+		if errors.Is(err, unix.EBUSY) { // the kernel has seen more of it than is told
+			err = nil
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("make a connection known: %w", err)

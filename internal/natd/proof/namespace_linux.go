@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
@@ -18,8 +19,10 @@ const Device = "polynat0"
 
 // Namespace stands for a client.
 type Namespace struct {
-	ns    netns.NsHandle
 	links *netlink.Handle
+	// mu is held for reading while a thread enters ns: a dial may go on when nobody waits for it any more.
+	mu sync.RWMutex
+	ns netns.NsHandle
 }
 
 // Open makes the namespace and connects it. What another process has left behind is removed before.
@@ -107,10 +110,22 @@ func (n *Namespace) Works() bool {
 func (n *Namespace) Close() error {
 	err := n.remove()
 	n.links.Close()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.ns.IsOpen() {
 		err = errors.Join(err, n.ns.Close())
 	}
 	return err
+}
+
+// enter moves the calling thread into the namespace.
+func (n *Namespace) enter() error {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	if !n.ns.IsOpen() {
+		return net.ErrClosed
+	}
+	return netns.Set(n.ns)
 }
 
 // Dialer opens connections inside the namespace, from an address of it.
@@ -124,7 +139,7 @@ func (n *Namespace) Dialer(from netip.Addr) Dialer {
 		go func() {
 			// As in open: the thread ends with the goroutine, and the socket stays in the namespace.
 			runtime.LockOSThread()
-			if err := netns.Set(n.ns); err != nil {
+			if err := n.enter(); err != nil {
 				done <- answer{nil, fmt.Errorf("enter the network namespace of the proof: %w", err)}
 				return
 			}

@@ -1,0 +1,177 @@
+package natd
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"polynat/internal/natd/kernel"
+)
+
+var loopback = netip.MustParseAddr("127.0.0.1")
+
+// pair is a predecessor that answers on loopback, and its successor, whose address is the same.
+type pair struct {
+	predecessor, successor *agent
+	cloud                  *cloud
+	// old is what the predecessor has, and fresh what it hears of.
+	old   []kernel.Flow
+	fresh chan kernel.Flow
+
+	mu    sync.Mutex
+	known []kernel.Flow
+}
+
+func newPair(t *testing.T) *pair {
+	t.Helper()
+	l, err := net.Listen("tcp4", loopback.String()+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := net.SplitHostPort(l.Addr().String())
+	port, _ := strconv.Atoi(text)
+	p := &pair{cloud: newCloud(), fresh: make(chan kernel.Flow), old: []kernel.Flow{{Protocol: 6, Port: 1}, {Protocol: 17, Port: 2}}}
+	p.cloud.interfaces["eni-successor"] = &card{addresses: []netip.Addr{loopback}, tagged: true}
+	for _, a := range []**agent{&p.predecessor, &p.successor} {
+		config := document()
+		config.HealthPort = port
+		*a = newAgent(Options{Config: config}.Defaults())
+		(*a).zone.ec2 = p.cloud
+	}
+	p.predecessor.handover.export = func(ctx context.Context, _ []netip.Prefix, _ netip.Addr, send func(kernel.Flow) error, settled func() error) error {
+		for _, f := range p.old {
+			if err := send(f); err != nil {
+				return err
+			}
+		}
+		if err := settled(); err != nil {
+			return err
+		}
+		for {
+			select {
+			case f := <-p.fresh:
+				if err := send(f); err != nil {
+					return err
+				}
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	}
+	p.successor.handover.importer = func(netip.Addr) (func(kernel.Flow) error, func() error, error) {
+		return func(f kernel.Flow) error {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			p.known = append(p.known, f)
+			return nil
+		}, func() error { return nil }, nil
+	}
+	server := healthServer(p.predecessor.health, p.predecessor.tell)
+	go server.Serve(l) //nolint:errcheck // until it is closed
+	t.Cleanup(func() { server.Close() })
+	return p
+}
+
+func (p *pair) knows() []kernel.Flow {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.known)
+}
+
+func TestASuccessorKnowsTheConnectionsBeforeItTakesTheAddress(t *testing.T) {
+	p := newPair(t)
+	p.successor.inherit(t.Context(), loopback)
+	if diff := cmp.Diff(p.old, p.knows()); diff != "" {
+		t.Error(diff)
+	}
+	p.fresh <- kernel.Flow{Protocol: 6, Port: 3}
+	until(t, "it is told of what is new", func() bool { return len(p.knows()) == 3 })
+	p.successor.mu.Lock()
+	listening := p.successor.inherited != nil
+	p.successor.mu.Unlock()
+	p.successor.routesFollowed()
+	if !listening || p.successor.inherited != nil {
+		t.Errorf("listening before the routes followed: %v, after: %v", listening, p.successor.inherited != nil)
+	}
+}
+
+func TestAStrangerIsNotToldOfConnections(t *testing.T) {
+	p := newPair(t)
+	p.cloud.interfaces["eni-successor"].tagged = false
+	for range 3 {
+		began := time.Now()
+		p.successor.inherit(t.Context(), loopback)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("was held up for %s", took)
+		}
+	}
+	if known := p.knows(); len(known) > 0 {
+		t.Errorf("told: %v", known)
+	}
+	if asked := len(p.cloud.called()); asked != 1 {
+		t.Errorf("the API was asked %d times for one who was refused", asked)
+	}
+}
+
+func TestAnUnknownSuccessorIsRefusedWhenTheAPIDoesNotAnswer(t *testing.T) {
+	p := newPair(t)
+	p.cloud.refuse["DescribeNetworkInterfaces"] = "RequestLimitExceeded"
+	p.successor.inherit(t.Context(), loopback)
+	if known := p.knows(); len(known) > 0 {
+		t.Errorf("told: %v", known)
+	}
+}
+
+func TestAPredecessorThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
+	p := newPair(t)
+	began := time.Now()
+	p.successor.Config.HealthPort = 1 // nobody listens
+	p.successor.inherit(t.Context(), loopback)
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("was held up for %s", took)
+	}
+}
+
+func TestAConnectionThatCannotBeMadeKnownDoesNotStopTheOthers(t *testing.T) {
+	p := newPair(t)
+	taken := 0
+	p.successor.handover.importer = func(netip.Addr) (func(kernel.Flow) error, func() error, error) {
+		return func(kernel.Flow) error {
+			if taken++; taken == 1 {
+				return errors.New("no room")
+			}
+			return nil
+		}, func() error { return nil }, nil
+	}
+	p.successor.inherit(t.Context(), loopback)
+	if taken != 2 {
+		t.Errorf("%d of 2 were tried", taken)
+	}
+}
+
+func TestTheZoneAsksThePredecessorThatHasTheAddress(t *testing.T) {
+	c := newCloud()
+	c.interfaces["eni-peer"] = &card{addresses: []netip.Addr{netip.MustParseAddr("10.0.0.11"), zoneAddress}, tagged: true}
+	c.bound = zoneAddress
+	z := newZone(c)
+	var asked []string
+	z.inherit = func(_ context.Context, from netip.Addr) {
+		asked = append(asked, from.String())
+		if slices.Contains(c.called(), "AssignPrivateIpAddresses") {
+			t.Error("the address was taken before")
+		}
+	}
+	see(t, z)
+	do(t, z.takeAddress)
+	if diff := cmp.Diff([]string{"10.0.0.11"}, asked); diff != "" {
+		t.Error(diff)
+	}
+}
