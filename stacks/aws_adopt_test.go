@@ -123,6 +123,12 @@ func TestANetworkWithNATGatewaysIsTakenOverWithoutASubnetLosingItsWayOut(t *test
 			}
 		}
 	}
+	price, _ := stack.Outputs()["aws"].(map[string]any)["cost"].(map[string]any)
+	for _, key := range []string{"gatewayMonthlyUSD", "natInstanceMonthlyUSD", "savingUSD", "breakEvenGB", "pricesOf"} {
+		if price[key] == nil {
+			t.Errorf("the output cost has no %s: %v", key, price)
+		}
+	}
 	if again := up(t, stack); len(again.Steps) > 0 {
 		t.Errorf("a second update does %v", again.Steps)
 	}

@@ -28,7 +28,6 @@ func proberSettings(z names.Zone) settings {
 }
 
 // controllerSettings: one at a time, so that no two write the state or the routes. Events wait for it, up to five minutes.
-// More memory than it needs, for the share of a CPU that comes with it: it makes several TLS connections while a zone is down.
 func controllerSettings(z names.Zone) settings {
 	return settings{kind: "controller", name: z.Controller(), memory: natzone.ControllerMemory, timeout: 120, eventAge: 300, concurrency: 1, retries: 2}
 }

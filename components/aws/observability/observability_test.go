@@ -14,6 +14,7 @@ import (
 	"polynat/components/aws/access"
 	"polynat/components/aws/names"
 	"polynat/components/aws/observability"
+	"polynat/internal/cost"
 	"polynat/internal/natzone"
 	"polynat/tests/recorder"
 )
@@ -172,5 +173,14 @@ func TestTheDashboardShowsTheAlarmsThatThereAre(t *testing.T) {
 	if got := strings.Count(body, ":alarm:"); got != len(want) {
 		slices.Sort(want)
 		t.Errorf("%d alarms are shown, there are %v", got, want)
+	}
+}
+
+func TestThePriceCountsNoFewerAlarmsThanThereAre(t *testing.T) {
+	for _, zones := range [][]string{{"eu-west-1a"}, {"eu-west-1a", "eu-west-1b", "eu-west-1c"}} {
+		alarms := len(run(t, newArgs(zones...), recorder.Options{}).Named(alarmType))
+		if counted := cost.Alarms * len(zones); counted < alarms || counted >= alarms+len(zones) {
+			t.Errorf("%d zones have %d alarms, the price counts %d", len(zones), alarms, counted)
+		}
 	}
 }
