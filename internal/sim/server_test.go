@@ -35,7 +35,8 @@ const schemaJSON = `{
 				"probe": {"type": "object:Probe"},
 				"label": {"type": "string"}
 			},
-			"outputs": ["cidr", "mtu", "status"],
+			"outputs": ["cidr", "mtu", "status", "version"],
+			"recomputed": ["version"],
 			"autoname": "name",
 			"autonameSkippedIfSet": ["label"],
 			"updatable": true
@@ -256,7 +257,7 @@ func TestPreviewAsksTheCloudForNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]any{"cidr": "x", "mtu": unknown, "status": unknown}
+	want := map[string]any{"cidr": "x", "mtu": unknown, "status": unknown, "version": unknown}
 	if d := cmp.Diff(want, created.GetProperties().AsMap()); d != "" {
 		t.Errorf("create (-want +got):\n%s", d)
 	}
@@ -266,11 +267,26 @@ func TestPreviewAsksTheCloudForNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(map[string]any{"mtu": 1.0, "hop": "Gateway"}, updated.GetProperties().AsMap()); d != "" {
+	if d := cmp.Diff(map[string]any{"mtu": 1.0, "hop": "Gateway", "version": unknown}, updated.GetProperties().AsMap()); d != "" {
 		t.Errorf("update (-want +got):\n%s", d)
 	}
 	if len(s.Operations()) != 0 {
 		t.Errorf("recorded: %v", s.Operations())
+	}
+}
+
+func TestPreviewKnowsWhatAnUpdateChangesByItself(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, cloud{}) // any call would panic
+	updated, err := s.Update(context.Background(), &pulumirpc.UpdateRequest{
+		Urn: routeURN, Preview: true, Olds: wire(t, `{"cidr": "10.0.0.0/8", "status": "up", "version": 3}`), News: wire(t, `{"cidr": "10.0.0.0/8", "cost": 7}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := updated.GetProperties().AsMap()
+	if got["version"] != unknown || got["status"] != "up" {
+		t.Errorf("the version after the update is %v, and the status %v", got["version"], got["status"])
 	}
 }
 
