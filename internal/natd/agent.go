@@ -181,7 +181,7 @@ func (a *agent) kernelConfig() (kernel.Config, error) {
 		return kernel.Config{}, err
 	}
 	c := kernel.Config{
-		Outside: outside, Address: a.Config.Address, Primary: a.identity.Primary, Clients: a.clients(),
+		Outside: outside, Address: a.Config.Address, Primary: a.identity.Primary, Clients: a.clients(), Networks: a.networks,
 		MidStream: kernel.Reset, HealthPort: uint16(a.Config.HealthPort), IPv6: a.Config.NAT64,
 		EstablishedTimeout: time.Duration(a.Config.Tuning.EstablishedTimeout), MaxConnections: a.Config.Tuning.MaxConnections,
 	}

@@ -115,12 +115,12 @@ func (a *agent) inherit(ctx context.Context, predecessor netip.Addr) {
 	a.inherited = cancel
 	a.mu.Unlock()
 	settled := make(chan struct{})
-	ended := make(chan error, 1)
+	ended := make(chan struct{})
 	go func() {
 		n, err := a.listen(life, predecessor, func() { close(settled) })
 		cancel()
 		a.Log.Info("took connections over", "from", predecessor.String(), "flows", n, "end", text(err))
-		ended <- err
+		close(ended)
 	}()
 	timer := time.NewTimer(inheritWait)
 	defer timer.Stop()

@@ -19,11 +19,13 @@ type Config struct {
 	Self bool
 	// Clients are the sources that are translated.
 	Clients []netip.Prefix
+	// Networks of the VPC, besides Clients: what goes there is not translated, and what comes from there may speak to Address.
+	Networks []netip.Prefix
 	// Canary is a source that is forwarded as a client's and gets Primary: it proves the path before Address is there. May be zero.
 	Canary netip.Addr
 	// MidStream says what happens to a client's TCP connection that the kernel does not know.
 	MidStream MidStream
-	// HealthPort is closed to all but clients.
+	// HealthPort is closed to all but Clients and Networks.
 	HealthPort uint16
 	// IPv6 turns the forwarding of IPv6 on too, for NAT64.
 	IPv6 bool

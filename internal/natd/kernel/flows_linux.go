@@ -12,7 +12,7 @@ import (
 // Sweep deletes flows of clients that were tracked before the rules were there: their replies are still expected at the
 // client's own address, so they would leave untranslated for ever, while every new connection works. The
 // instance's own connections are not translated and stay. It says how many it deleted.
-func (k *Kernel) Sweep(clients []netip.Prefix, own ...netip.Addr) (int, error) {
+func (k *Kernel) Sweep(clients, networks []netip.Prefix, own ...netip.Addr) (int, error) {
 	flows, err := k.ct.Dump(nil)
 	if err != nil {
 		return 0, err
@@ -20,7 +20,7 @@ func (k *Kernel) Sweep(clients []netip.Prefix, own ...netip.Addr) (int, error) {
 	deleted := 0
 	var failures []error
 	for _, f := range flows {
-		if slices.Contains(own, f.TupleOrig.IP.SourceAddress) || !untranslated(f, clients) {
+		if slices.Contains(own, f.TupleOrig.IP.SourceAddress) || !untranslated(f, clients, networks) {
 			continue
 		}
 		switch err := k.ct.Delete(f); {
@@ -34,9 +34,9 @@ func (k *Kernel) Sweep(clients []netip.Prefix, own ...netip.Addr) (int, error) {
 	return deleted, errors.Join(failures...)
 }
 
-func untranslated(f conntrack.Flow, clients []netip.Prefix) bool {
+func untranslated(f conntrack.Flow, clients, networks []netip.Prefix) bool {
 	from, to := f.TupleOrig.IP.SourceAddress, f.TupleOrig.IP.DestinationAddress
-	return f.TupleReply.IP.DestinationAddress == from && within(from, clients) && !within(to, clients) && routable(to)
+	return f.TupleReply.IP.DestinationAddress == from && within(from, clients) && !within(to, clients) && !within(to, networks) && routable(to)
 }
 
 func routable(a netip.Addr) bool {

@@ -234,7 +234,7 @@ func TestTheInstancesOwnFlowsOutliveTheSweep(t *testing.T) {
 	must(t, err)
 	_, _, err = n.dial(t, n.instance, n.serve(t))
 	must(t, err)
-	deleted, err := k.Sweep(example().Clients, primary, address)
+	deleted, err := k.Sweep(example().Clients, nil, primary, address)
 	must(t, err)
 	if deleted != 0 {
 		t.Errorf("%d flows of the instance itself deleted", deleted)

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -15,12 +16,16 @@ import (
 // TableName is the nftables table of family ip that belongs to natd alone.
 const TableName = "polynat"
 
-const clientSet = "clients"
+// The sets: whose traffic is translated, and what is not the Internet.
+const (
+	clientSet = "clients"
+	insideSet = "inside"
+)
 
 // ruleset is the content of the table.
 type ruleset struct {
-	clients []nftables.SetElement
-	chains  []chain
+	sets   map[string][]nftables.SetElement
+	chains []chain
 }
 
 type chain struct {
@@ -34,11 +39,15 @@ func desired(c Config) (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
+	inside, err := elements(slices.Concat(c.Clients, c.Networks))
+	if err != nil {
+		return nil, err
+	}
 	accept := nftables.ChainPolicyAccept
 	hook := func(name string, t nftables.ChainType, h *nftables.ChainHook, p *nftables.ChainPriority, rules ...[]expr.Any) chain {
 		return chain{nftables.Chain{Name: name, Type: t, Hooknum: h, Priority: p, Policy: &accept}, rules}
 	}
-	return &ruleset{clients: clients, chains: []chain{
+	return &ruleset{sets: map[string][]nftables.SetElement{clientSet: clients, insideSet: inside}, chains: []chain{
 		hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, inputRules(c)...),
 		hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, forwardRules(c)...),
 		hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, postroutingRules(c)...),
@@ -49,10 +58,10 @@ func desired(c Config) (*ruleset, error) {
 // with a connection of a former holder by a reset, before the client has said a word.
 func inputRules(c Config) [][]expr.Any {
 	rules := [][]expr.Any{
-		rule(addressIs(destination, c.Address), client(source, false), ctState(expr.CtStateBitNEW|expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
+		rule(addressIs(destination, c.Address), outside(source), ctState(expr.CtStateBitNEW|expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
 	}
 	if c.HealthPort != 0 {
-		rules = append(rules, rule(tcp(), portIs(c.HealthPort), client(source, false), verdict(expr.VerdictDrop)))
+		rules = append(rules, rule(tcp(), portIs(c.HealthPort), outside(source), verdict(expr.VerdictDrop)))
 	}
 	return rules
 }
@@ -61,10 +70,10 @@ func inputRules(c Config) [][]expr.Any {
 func forwardRules(c Config) [][]expr.Any {
 	rules := [][]expr.Any{
 		rule(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
-		rule(client(source, true), client(destination, false), ctState(expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
+		rule(client(source), outside(destination), ctState(expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
 	}
 	if c.MidStream != PickUp {
-		rules = append(rules, rule(client(source, true), client(destination, false), tcp(), notFirst(), ctState(expr.CtStateBitNEW),
+		rules = append(rules, rule(client(source), outside(destination), tcp(), notFirst(), ctState(expr.CtStateBitNEW),
 			[]expr.Any{&expr.Reject{Type: unix.NFT_REJECT_TCP_RST}}))
 	}
 	return rules
@@ -74,19 +83,19 @@ func forwardRules(c Config) [][]expr.Any {
 func postroutingRules(c Config) [][]expr.Any {
 	var rules [][]expr.Any
 	if c.Self {
-		rules = append(rules, rule(addressIs(source, c.Primary), client(destination, false), notLinkLocal(), snat(c.Address, true)))
+		rules = append(rules, rule(addressIs(source, c.Primary), outside(destination), notLinkLocal(), snat(c.Address, true)))
 	}
 	rules = append(rules,
 		rule(addressIs(source, c.Primary), verdict(expr.VerdictAccept)),
 		rule(addressIs(source, c.Address), verdict(expr.VerdictAccept)))
 	if c.Canary.IsValid() {
-		rules = append(rules, rule(addressIs(source, c.Canary), client(destination, false), snat(c.Primary, true)))
+		rules = append(rules, rule(addressIs(source, c.Canary), outside(destination), snat(c.Primary, true)))
 	}
 	if c.MidStream == PickUp {
-		rules = append(rules, rule(client(source, true), client(destination, false), tcp(), notFirst(), snat(c.Address, false)))
+		rules = append(rules, rule(client(source), outside(destination), tcp(), notFirst(), snat(c.Address, false)))
 	}
 	// The counter is that of new connections.
-	return append(rules, rule(client(source, true), client(destination, false), []expr.Any{&expr.Counter{}}, snat(c.Address, true)))
+	return append(rules, rule(client(source), outside(destination), []expr.Any{&expr.Counter{}}, snat(c.Address, true)))
 }
 
 // elements are the ranges of an interval set, as the kernel lists them: each beginning, and each end exclusive.
@@ -135,28 +144,32 @@ func (k *Kernel) applyRuleset(c Config) (string, error) {
 		k.nft.DelTable(table)
 	}
 	table = k.nft.AddTable(table)
-	set := &nftables.Set{Table: table, Name: clientSet, KeyType: nftables.TypeIPAddr, Interval: true}
-	if err := k.nft.AddSet(set, want.clients); err != nil {
-		return "", err
+	ids := map[string]uint32{}
+	for _, name := range slices.Sorted(maps.Keys(want.sets)) {
+		set := &nftables.Set{Table: table, Name: name, KeyType: nftables.TypeIPAddr, Interval: true}
+		if err := k.nft.AddSet(set, want.sets[name]); err != nil {
+			return "", err
+		}
+		ids[name] = set.ID
 	}
 	for _, ch := range want.chains {
 		added := ch.Chain
 		added.Table = table
 		k.nft.AddChain(&added)
 		for _, exprs := range ch.rules {
-			k.nft.AddRule(&nftables.Rule{Table: table, Chain: &added, Exprs: bind(exprs, set)})
+			k.nft.AddRule(&nftables.Rule{Table: table, Chain: &added, Exprs: bind(exprs, ids)})
 		}
 	}
 	return what, k.nft.Flush()
 }
 
-// bind gives the lookups of a rule the set's id within the transaction.
-func bind(exprs []expr.Any, set *nftables.Set) []expr.Any {
+// bind gives the lookups of a rule the ids of the sets within the transaction.
+func bind(exprs []expr.Any, ids map[string]uint32) []expr.Any {
 	out := slices.Clone(exprs)
 	for i, e := range out {
 		if l, ok := e.(*expr.Lookup); ok {
 			bound := *l
-			bound.SetID = set.ID
+			bound.SetID = ids[l.SetName]
 			out[i] = &bound
 		}
 	}
@@ -174,17 +187,13 @@ func (k *Kernel) read() (*ruleset, error) {
 		return nil, nil
 	}
 	table := tables[i]
-	r := &ruleset{}
+	r := &ruleset{sets: map[string][]nftables.SetElement{}}
 	sets, err := k.nft.GetSets(table)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range sets {
-		if s.Name != clientSet {
-			r.chains = append(r.chains, chain{Chain: nftables.Chain{Name: "set " + s.Name}}) // makes the table differ
-			continue
-		}
-		if r.clients, err = k.nft.GetSetElements(s); err != nil {
+		if r.sets[s.Name], err = k.nft.GetSetElements(s); err != nil {
 			return nil, err
 		}
 	}
@@ -228,8 +237,12 @@ func equal(data ...byte) expr.Any { return &expr.Cmp{Op: expr.CmpOpEq, Register:
 
 func addressIs(f field, a netip.Addr) []expr.Any { return []expr.Any{load(f), equal(a.AsSlice()...)} }
 
-func client(f field, in bool) []expr.Any {
-	return []expr.Any{load(f), &expr.Lookup{SourceRegister: 1, SetName: clientSet, Invert: !in}}
+func client(f field) []expr.Any {
+	return []expr.Any{load(f), &expr.Lookup{SourceRegister: 1, SetName: clientSet}}
+}
+
+func outside(f field) []expr.Any {
+	return []expr.Any{load(f), &expr.Lookup{SourceRegister: 1, SetName: insideSet, Invert: true}}
 }
 
 // notLinkLocal spares instance metadata, the resolver and the clock.

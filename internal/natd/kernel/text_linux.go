@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -18,7 +19,10 @@ import (
 // counters, handles and ids are left out, and whatever the text has no words for is printed as it is, so that it differs.
 func (r *ruleset) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "table ip %s {\n\tset %s { %s }\n", TableName, clientSet, ranges(r.clients))
+	fmt.Fprintf(&b, "table ip %s {\n", TableName)
+	for _, name := range slices.Sorted(maps.Keys(r.sets)) {
+		fmt.Fprintf(&b, "\tset %s { %s }\n", name, ranges(r.sets[name]))
+	}
 	chains := slices.Clone(r.chains)
 	slices.SortStableFunc(chains, func(a, b chain) int { return cmp.Compare(a.Name, b.Name) })
 	for _, ch := range chains {
