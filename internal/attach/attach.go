@@ -15,10 +15,12 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/common/workspace"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"gopkg.in/yaml.v3"
 
 	"polynat/internal/launch"
 	"polynat/internal/sim"
 	"polynat/internal/sim/alicloud"
+	"polynat/internal/sim/aws"
 	"polynat/internal/sim/huaweicloud"
 )
 
@@ -47,14 +49,16 @@ type savedCloud interface {
 	Load([]byte) error
 }
 
-// clouds are those that the playground has, each in a file.
+// clouds are those that the playground has, each in a file. The zones of AWS are named after its region, which is the one that
+// the stack's file gives its provider.
 var clouds = []struct {
 	file   string
 	schema *sim.Schema
-	empty  func() savedCloud
+	empty  func(region string) savedCloud
 }{
-	{"cloud.json", alicloud.Schema(), func() savedCloud { return alicloud.New(alicloud.Options{}) }},
-	{"huaweicloud.json", huaweicloud.Schema(), func() savedCloud { return huaweicloud.New(huaweicloud.Options{}) }},
+	{"aws.json", aws.Schema(), func(region string) savedCloud { return aws.New(aws.Options{Region: region}) }},
+	{"cloud.json", alicloud.Schema(), func(string) savedCloud { return alicloud.New(alicloud.Options{}) }},
+	{"huaweicloud.json", huaweicloud.Schema(), func(string) savedCloud { return huaweicloud.New(huaweicloud.Options{}) }},
 }
 
 // forbidden are the arguments by which pulumi would leave the playground.
@@ -78,11 +82,19 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	stack := o.Stack
+	if stack == "" {
+		stack = "dev"
+	}
+	region, err := p.region(stack)
+	if err != nil {
+		return err
+	}
 	var failed error
 	var observing sync.Mutex // also guards failed
 	var attached []string
 	for _, c := range clouds {
-		cloud, path := c.empty(), filepath.Join(p.root, c.file)
+		cloud, path := c.empty(region), filepath.Join(p.root, c.file)
 		if err := load(cloud, path); err != nil {
 			return err
 		}
@@ -115,10 +127,6 @@ func Run(ctx context.Context, o Options) error {
 		return c.Run()
 	}
 	if p.fresh {
-		stack := o.Stack
-		if stack == "" {
-			stack = "dev"
-		}
 		var said strings.Builder
 		if err := run([]string{"stack", "init", "--non-interactive", stack}, &said, &said); err != nil {
 			return errors.Join(fmt.Errorf("make stack %s in the playground: %w\n%s", stack, err, said.String()), os.RemoveAll(p.root))
@@ -207,6 +215,20 @@ func openPlayground(dir string) (*playground, error) {
 		}
 	}
 	return p, nil
+}
+
+// region is aws:region of a stack of the playground; empty without one.
+func (p *playground) region(stack string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(p.project, "Pulumi."+stack+".yaml"))
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	var file struct{ Config map[string]any }
+	if err == nil {
+		err = yaml.Unmarshal(text, &file)
+	}
+	region, _ := file.Config["aws:region"].(string)
+	return region, err
 }
 
 func (p *playground) statePath() string { return filepath.Join(p.root, "state") }

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -53,6 +54,8 @@ func newStock(t *testing.T) *stock {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// The programs of AWS would have to be built. Its setup is rehearsed on the embedded engine.
+		text = regexp.MustCompile(`(?s)  aws:region.*?\n(  alicloud:region)`).ReplaceAll(text, []byte("$1"))
 		if err := os.WriteFile(filepath.Join(dir, name), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
