@@ -1,10 +1,12 @@
 package natd
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -23,7 +25,9 @@ import (
 	"github.com/google/nftables"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 
+	"polynat/internal/nat64"
 	"polynat/internal/natd/kernel"
 	"polynat/internal/natd/proof"
 	"polynat/internal/natzone"
@@ -287,6 +291,85 @@ func kernelState(t *testing.T) (out []string) {
 		out = append(out, a.String())
 	}
 	return out
+}
+
+// A client that has IPv6 only reaches the server by its IPv4 address, from the zone's address.
+func TestAClientWithoutIPv4IsTranslatedToo(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c := newCloud()
+	a, stop := start(t, c, t.TempDir(), func(o *Options) { o.Config.NAT64 = true })
+	defer stop()
+	until(t, "it holds", func() bool { return a.health().Holds })
+	until(t, "the translator is there", func() bool { _, err := netlink.LinkByName(nat64.Device); return err == nil })
+
+	answer := make(chan string, 1)
+	here, err := netns.Get()
+	must(t, err)
+	go func() {
+		runtime.LockOSThread() // it ends with the goroutine
+		answer <- fromIPv6(here)
+	}()
+	if got := <-answer; got != zoneAddress.String()+"\n" {
+		t.Errorf("the server says %q", got)
+	}
+}
+
+// fromIPv6 makes a client on a link of its own and returns what the server says of it, or what went wrong.
+func fromIPv6(instance netns.NsHandle) string {
+	outside, err := netlink.NewHandleAt(instance)
+	if err != nil {
+		return err.Error()
+	}
+	if _, err := netns.New(); err != nil {
+		return err.Error()
+	}
+	inside, err := netlink.NewHandle()
+	if err != nil {
+		return err.Error()
+	}
+	if err := inside.LinkAdd(&netlink.Veth{LinkAttrs: netlink.LinkAttrs{Name: "eth0"}, PeerName: "client", PeerNamespace: netlink.NsFd(int(instance))}); err != nil {
+		return err.Error()
+	}
+	for _, end := range []struct {
+		h             *netlink.Handle
+		name, address string
+	}{{inside, "eth0", "2001:db8::2/64"}, {outside, "client", "2001:db8::1/64"}} {
+		link, err := end.h.LinkByName(end.name)
+		if err != nil {
+			return err.Error()
+		}
+		a, err := netlink.ParseAddr(end.address)
+		if err != nil {
+			return err.Error()
+		}
+		a.Flags = unix.IFA_F_NODAD
+		if err := errors.Join(end.h.AddrAdd(link, a), end.h.LinkSetUp(link)); err != nil {
+			return err.Error()
+		}
+	}
+	if err := inside.RouteAdd(&netlink.Route{Gw: net.ParseIP("2001:db8::1")}); err != nil {
+		return err.Error()
+	}
+	conn, err := net.DialTimeout("tcp6", "[64:ff9b::198.51.100.1]:80", patience)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte("GET /identity HTTP/1.0\r\n\r\n")); err != nil {
+		return err.Error()
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		return err.Error()
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err.Error()
+	}
+	return string(body)
 }
 
 func ask(t *testing.T, at netip.Addr) (h natzone.Health) {

@@ -84,7 +84,7 @@ const (
 
 // Config of the machine.
 type Config struct {
-	// Dwell and MaxDwell are natzone.Restore.
+	// Dwell and MaxDwell are natzone.Restore. No MaxDwell is no limit.
 	Dwell, MaxDwell time.Duration
 	// StartTimeout after which a start without success is abandoned, and HeartbeatEvery while it goes on.
 	StartTimeout, HeartbeatEvery time.Duration
@@ -321,12 +321,8 @@ func (m *Machine) wait(o Observation) string {
 
 // dwell doubles with every failover of the last day but the first.
 func (m *Machine) dwell() time.Duration {
-	d := m.config.Dwell
-	for range max(len(m.state.Failovers)-1, 0) {
-		if d *= 2; d >= m.config.MaxDwell {
-			break
-		}
-	}
+	const most = 20 // doublings, after which it is longer than any day
+	d := m.config.Dwell << min(max(len(m.state.Failovers)-1, 0), most)
 	if m.config.MaxDwell > 0 {
 		d = min(d, m.config.MaxDwell)
 	}

@@ -267,7 +267,7 @@ func TestAFailoverIsFollowedByTheDwell(t *testing.T) {
 	w.want("11m0s take the routes")
 }
 
-func TestTheDwellDoublesUpToItsLimitAndADayForgets(t *testing.T) {
+func TestTheDwellDoublesAndADayForgets(t *testing.T) {
 	w := held(t)
 	var waited []time.Duration
 	for range 7 {
@@ -289,6 +289,17 @@ func TestTheDwellDoublesUpToItsLimitAndADayForgets(t *testing.T) {
 	// The fifth and later ones fall out of the day by and by.
 	if diff := cmp.Diff([]time.Duration{10 * m, 20 * m, 40 * m, 80 * m, 160 * m, 160 * m, 160 * m}, waited); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTheDwellHasALimit(t *testing.T) {
+	for limit, want := range map[time.Duration]time.Duration{4 * time.Hour: 4 * time.Hour, 0: 640 * time.Minute} {
+		c := config()
+		c.MaxDwell = limit
+		m := New(c, State{Failovers: make([]time.Time, 7)})
+		if got := m.dwell(); got != want {
+			t.Errorf("limit %s: dwell %s, want %s", limit, got, want)
+		}
 	}
 }
 
