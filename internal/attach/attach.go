@@ -42,6 +42,13 @@ type Options struct {
 	Observe func(sim.Operation)
 }
 
+func (o Options) stack() string {
+	if o.Stack == "" {
+		return "dev"
+	}
+	return o.Stack
+}
+
 // savedCloud is a simulated cloud that a playground keeps.
 type savedCloud interface {
 	sim.Cloud
@@ -82,11 +89,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	stack := o.Stack
-	if stack == "" {
-		stack = "dev"
-	}
-	region, err := p.region(stack)
+	region, err := p.region(o.stack())
 	if err != nil {
 		return err
 	}
@@ -128,8 +131,8 @@ func Run(ctx context.Context, o Options) error {
 	}
 	if p.fresh {
 		var said strings.Builder
-		if err := run([]string{"stack", "init", "--non-interactive", stack}, &said, &said); err != nil {
-			return errors.Join(fmt.Errorf("make stack %s in the playground: %w\n%s", stack, err, said.String()), os.RemoveAll(p.root))
+		if err := run([]string{"stack", "init", "--non-interactive", o.stack()}, &said, &said); err != nil {
+			return errors.Join(fmt.Errorf("make stack %s in the playground: %w\n%s", o.stack(), err, said.String()), os.RemoveAll(p.root))
 		}
 	}
 	stdout, stderr := o.Stdout, o.Stderr
