@@ -292,8 +292,8 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 		step.Problems = append(step.Problems, fmt.Sprintf("there was nothing to do, and %d operations were done, first the %s of %s", len(ops), ops[0].Kind, ops[0].Name))
 	}
 	if move.Begins {
-		step.Reaches = w.setup.World.Losses().Reaches
 		w.setup.World.Watch()
+		step.Reaches = w.setup.World.Losses().Reaches
 		return step, nil
 	}
 	losses := w.setup.World.Losses()
