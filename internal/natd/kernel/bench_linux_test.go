@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"io"
 	"net"
 	"runtime"
@@ -14,6 +15,7 @@ import (
 	"github.com/google/nftables/expr"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // What is compared: forwarding with neither rules nor connection tracking, the rule that everybody writes, and natd's rules.
@@ -162,4 +164,43 @@ func BenchmarkConnections(b *testing.B) {
 		group.Wait()
 		return float64(made.Load()) / time.Since(began).Seconds()
 	})
+}
+
+// BenchmarkHandOver lists the connections of one instance and makes them known to another, as a successor's start does.
+func BenchmarkHandOver(b *testing.B) {
+	const flows = 20000
+	n := newNetwork(b)
+	k := n.open(b)
+	_, err := k.Converge(example())
+	must(b, err)
+	i, err := NewImporter(address)
+	must(b, err)
+	defer i.Close()
+	var listed []Flow
+	for f := range flows {
+		listed = append(listed, Flow{Protocol: unix.IPPROTO_TCP, State: stateEstablished, Port: uint16(1024 + f), Timeout: 300,
+			Status: statusSeenReply | statusAssured, Source: clientIP.As4(), Destination: serverIP.As4(), SourcePort: uint16(1024 + f), DestinationPort: 443})
+	}
+	var listing, adding time.Duration
+	for b.Loop() {
+		must(b, k.ct.Flush())
+		began := time.Now()
+		for _, f := range listed {
+			must(b, i.Add(f))
+		}
+		adding += time.Since(began)
+		began = time.Now()
+		listed = listed[:0]
+		stop := errors.New("listed")
+		if err := Export(b.Context(), example().Clients, address, func(f Flow) error { listed = append(listed, f); return nil }, func() error { return stop }); !errors.Is(err, stop) {
+			b.Fatal(err)
+		}
+		listing += time.Since(began)
+		if len(listed) != flows {
+			b.Fatalf("%d of %d flows", len(listed), flows)
+		}
+	}
+	b.ReportMetric(float64(b.N)*flows/listing.Seconds(), "listed/s")
+	b.ReportMetric(float64(b.N)*flows/adding.Seconds(), "made-known/s")
+	b.ReportMetric(0, "ns/op")
 }

@@ -5,25 +5,33 @@ import (
 	"net/netip"
 	"slices"
 
-	"github.com/ti-mo/conntrack"
+	nl "github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Sweep deletes flows of clients that were tracked before the rules were there: their replies are still expected at the
 // client's own address, so they would leave untranslated for ever, while every new connection works. The
 // instance's own connections are not translated and stay. It says how many it deleted.
-func (k *Kernel) Sweep(clients, networks []netip.Prefix, own ...netip.Addr) (int, error) {
-	flows, err := k.ct.Dump(nil)
+func Sweep(clients, networks []netip.Prefix, own ...netip.Addr) (int, error) {
+	var doomed [][]byte
+	err := list(func(data []byte) error {
+		if e, ok := parse(data); ok && !slices.Contains(own, e.source()) && untranslated(e, clients, networks) {
+			doomed = append(doomed, e.original)
+		}
+		return nil
+	})
+	if err != nil || len(doomed) == 0 {
+		return 0, err
+	}
+	c, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
 	if err != nil {
 		return 0, err
 	}
+	defer c.Close() //nolint:errcheck // nothing is lost
 	deleted := 0
 	var failures []error
-	for _, f := range flows {
-		if slices.Contains(own, f.TupleOrig.IP.SourceAddress) || !untranslated(f, clients, networks) {
-			continue
-		}
-		switch err := k.ct.Delete(f); {
+	for _, original := range doomed {
+		switch err := forget(c, original); {
 		case errors.Is(err, unix.ENOENT): // it has ended by itself
 		case err != nil:
 			failures = append(failures, err)
@@ -34,20 +42,25 @@ func (k *Kernel) Sweep(clients, networks []netip.Prefix, own ...netip.Addr) (int
 	return deleted, errors.Join(failures...)
 }
 
-func untranslated(f conntrack.Flow, clients, networks []netip.Prefix) bool {
-	from, to := f.TupleOrig.IP.SourceAddress, f.TupleOrig.IP.DestinationAddress
-	return f.TupleReply.IP.DestinationAddress == from && within(from, clients) && !within(to, clients) && !within(to, networks) && routable(to)
+// forget deletes a connection.
+func forget(c *nl.Conn, original []byte) error {
+	attributes, err := nl.MarshalAttributes([]nl.Attribute{{Type: ctaTupleOrig | unix.NLA_F_NESTED, Data: original}})
+	if err != nil {
+		return err
+	}
+	_, err = c.Execute(nl.Message{Header: nl.Header{Type: ctDelete, Flags: nl.Request | nl.Acknowledge}, Data: append(family(), attributes...)})
+	return err
+}
+
+func untranslated(e entry, clients, networks []netip.Prefix) bool {
+	to := netip.AddrFrom4(e.Destination)
+	return e.to == e.source() && within(e.source(), clients) && !within(to, clients) && !within(to, networks) && routable(to)
 }
 
 func routable(a netip.Addr) bool {
-	return a.Is4() && !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast()
+	return !a.IsLoopback() && !a.IsLinkLocalUnicast() && !a.IsMulticast()
 }
 
 func within(a netip.Addr, prefixes []netip.Prefix) bool {
-	for _, p := range prefixes {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) })
 }

@@ -13,7 +13,7 @@ import (
 
 // Numbers of linux/netfilter/nfnetlink_conntrack.h and nf_conntrack_common.h.
 const (
-	ctNew, ctGet = unix.NFNL_SUBSYS_CTNETLINK << 8, unix.NFNL_SUBSYS_CTNETLINK<<8 | 1
+	ctNew, ctGet, ctDelete = unix.NFNL_SUBSYS_CTNETLINK << 8, unix.NFNL_SUBSYS_CTNETLINK<<8 | 1, unix.NFNL_SUBSYS_CTNETLINK<<8 | 2
 
 	ctaTupleOrig, ctaTupleReply, ctaStatus, ctaProtoinfo, ctaNATSource, ctaTimeout = 1, 2, 3, 4, 6, 7
 
@@ -52,11 +52,10 @@ func Export(ctx context.Context, clients []netip.Prefix, address netip.Addr, sen
 		}
 	}
 	pass := func(data []byte) error {
-		f, to, ok := parseFlow(data)
-		if !ok || to != address || !within(f.source(), clients) || f.State >= stateTimeWait {
-			return nil
+		if e, ok := parse(data); ok && e.to == address && e.goesOn() && within(e.source(), clients) {
+			return send(e.Flow)
 		}
-		return send(f)
+		return nil
 	}
 	if err := list(pass); err != nil {
 		return err
@@ -109,50 +108,70 @@ func list(pass func([]byte) error) error {
 // family is the header of a request about IPv4.
 func family() []byte { return []byte{unix.AF_INET, unix.NFNETLINK_V0, 0, 0} }
 
-// parseFlow reads a connection of TCP or UDP whose source is translated, and the address that it is translated to.
-func parseFlow(data []byte) (f Flow, to netip.Addr, ok bool) {
+// entry is a tracked connection.
+type entry struct {
+	Flow
+	// to is where replies are expected: the translated source, or the source itself.
+	to netip.Addr
+	// original is the tuple of the original direction as the kernel wrote it, by which it finds the connection again.
+	original []byte
+}
+
+// goesOn says that a connection is translated, and worth a translation in future.
+func (e entry) goesOn() bool {
+	known := e.Protocol == unix.IPPROTO_TCP || e.Protocol == unix.IPPROTO_UDP
+	return known && e.Status&statusSourceNAT != 0 && e.State < stateTimeWait
+}
+
+// parse reads an IPv4 connection as the kernel lists it.
+func parse(data []byte) (e entry, ok bool) {
 	if len(data) < 4 || data[0] != unix.AF_INET {
-		return f, to, false
+		return e, false
 	}
 	ad, err := nl.NewAttributeDecoder(data[4:])
 	if err != nil {
-		return f, to, false
+		return e, false
 	}
 	ad.ByteOrder = binary.BigEndian
-	var reply tuple
+	var t, reply tuple
 	for ad.Next() {
 		switch ad.Type() {
 		case ctaTupleOrig:
-			var t tuple
+			e.original = ad.Bytes()
 			ad.Nested(t.decode)
-			f.Protocol, f.Source, f.Destination, f.SourcePort, f.DestinationPort = t.protocol, t.source, t.destination, t.sourcePort, t.destinationPort
 		case ctaTupleReply:
 			ad.Nested(reply.decode)
 		case ctaStatus:
-			f.Status = ad.Uint32()
+			e.Status = ad.Uint32()
 		case ctaTimeout:
-			f.Timeout = ad.Uint32()
+			e.Timeout = ad.Uint32()
 		case ctaProtoinfo:
 			ad.Nested(func(ad *nl.AttributeDecoder) error {
-				for ad.Next() {
-					if ad.Type() == ctaProtoinfoTCP {
-						ad.Nested(func(ad *nl.AttributeDecoder) error {
-							for ad.Next() {
-								if ad.Type() == ctaTCPState {
-									f.State = ad.Uint8()
-								}
-							}
-							return nil
-						})
-					}
-				}
+				e.State = tcpState(ad)
 				return nil
 			})
 		}
 	}
-	f.Port = reply.destinationPort
-	known := f.Protocol == unix.IPPROTO_TCP || f.Protocol == unix.IPPROTO_UDP
-	return f, netip.AddrFrom4(reply.destination), ad.Err() == nil && known && f.Status&statusSourceNAT != 0
+	e.Protocol, e.Source, e.Destination, e.SourcePort, e.DestinationPort = t.protocol, t.source, t.destination, t.sourcePort, t.destinationPort
+	e.Port, e.to = reply.destinationPort, netip.AddrFrom4(reply.destination)
+	return e, ad.Err() == nil && e.original != nil
+}
+
+func tcpState(ad *nl.AttributeDecoder) (state uint8) {
+	for ad.Next() {
+		if ad.Type() != ctaProtoinfoTCP {
+			continue
+		}
+		ad.Nested(func(ad *nl.AttributeDecoder) error {
+			for ad.Next() {
+				if ad.Type() == ctaTCPState {
+					state = ad.Uint8()
+				}
+			}
+			return nil
+		})
+	}
+	return state
 }
 
 type tuple struct {

@@ -66,7 +66,7 @@ func (k *Kernel) Converge(c Config) (Report, error) {
 		r.Changed = append(r.Changed, changed)
 	}
 	if k.sweeps > 0 && len(failures) == 0 {
-		n, err := k.Sweep(c.Clients, c.Networks, c.Primary, c.Address)
+		n, err := Sweep(c.Clients, c.Networks, c.Primary, c.Address)
 		if err != nil {
 			failures = append(failures, fmt.Errorf("flows tracked before the rules: %w", err))
 		} else {

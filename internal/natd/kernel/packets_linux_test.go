@@ -229,12 +229,11 @@ func TestFlowsTrackedBeforeTheRulesAreDeleted(t *testing.T) {
 
 func TestTheInstancesOwnFlowsOutliveTheSweep(t *testing.T) {
 	n := newNetwork(t)
-	k := n.open(t)
-	_, err := k.Converge(example())
+	_, err := n.open(t).Converge(example())
 	must(t, err)
 	_, _, err = n.dial(t, n.instance, n.serve(t))
 	must(t, err)
-	deleted, err := k.Sweep(example().Clients, nil, primary, address)
+	deleted, err := Sweep(example().Clients, nil, primary, address)
 	must(t, err)
 	if deleted != 0 {
 		t.Errorf("%d flows of the instance itself deleted", deleted)
