@@ -3,6 +3,7 @@ package natd
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -25,11 +26,11 @@ import (
 type handover struct {
 	export func(ctx context.Context, clients []netip.Prefix, address netip.Addr, send func(kernel.Flow) error, settled func() error) error
 	// importer makes connections known until close is called.
-	importer func(address netip.Addr) (add func(kernel.Flow) error, closing func() error, err error)
+	importer func(address netip.Addr) (add func(...kernel.Flow) (int, error), closing func() error, err error)
 }
 
 const (
-	// inheritWait is how long the address waits for the connections that are there: 200,000 take about 4.4 s (measured).
+	// inheritWait is how long the address waits for the connections that are there: 200,000 take about 3 s (BenchmarkHandOver).
 	inheritWait = 8 * time.Second
 	// inheritFor is how long new ones are listened for at most, and inheritAfter how long after the routes have followed.
 	inheritFor, inheritAfter = 30 * time.Second, 2 * time.Second
@@ -154,22 +155,32 @@ func (a *agent) listen(ctx context.Context, predecessor netip.Addr, settled func
 	if resp.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("%s: %s", u, resp.Status)
 	}
+	return follow(bufio.NewReaderSize(resp.Body, 1<<16), add, settled)
+}
+
+// follow makes known what is read, as much at a time as has come.
+func follow(in *bufio.Reader, add func(...kernel.Flow) (int, error), settled func()) (n int, err error) {
 	var failed error
-	for in := bufio.NewReaderSize(resp.Body, 1<<16); ; {
+	var batch []kernel.Flow
+	flush := func() {
+		added, err := add(batch...)
+		if failed == nil {
+			failed = err
+		}
+		n, batch = n+added, batch[:0]
+	}
+	for {
 		f, err := kernel.DecodeFlow(in)
 		switch {
-		case err != nil && failed != nil:
-			return n, fmt.Errorf("%w; first failure: %w", err, failed)
 		case err != nil:
-			return n, err
+			return n, errors.Join(err, failed)
 		case f == (kernel.Flow{}):
+			flush()
 			settled()
 			continue
 		}
-		if err := add(f); err == nil {
-			n++
-		} else if failed == nil {
-			failed = err
+		if batch = append(batch, f); in.Buffered() < kernel.FlowSize {
+			flush()
 		}
 	}
 }

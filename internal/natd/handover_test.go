@@ -1,12 +1,15 @@
 package natd
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"net"
 	"net/netip"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -66,12 +69,12 @@ func newPair(t *testing.T) *pair {
 			}
 		}
 	}
-	p.successor.handover.importer = func(netip.Addr) (func(kernel.Flow) error, func() error, error) {
-		return func(f kernel.Flow) error {
+	p.successor.handover.importer = func(netip.Addr) (func(...kernel.Flow) (int, error), func() error, error) {
+		return func(f ...kernel.Flow) (int, error) {
 			p.mu.Lock()
 			defer p.mu.Unlock()
-			p.known = append(p.known, f)
-			return nil
+			p.known = append(p.known, f...)
+			return len(f), nil
 		}, func() error { return nil }, nil
 	}
 	server := healthServer(p.predecessor.health, p.predecessor.tell)
@@ -141,19 +144,21 @@ func TestAPredecessorThatDoesNotAnswerHoldsNobodyUp(t *testing.T) {
 }
 
 func TestAConnectionThatCannotBeMadeKnownDoesNotStopTheOthers(t *testing.T) {
-	p := newPair(t)
-	taken := 0
-	p.successor.handover.importer = func(netip.Addr) (func(kernel.Flow) error, func() error, error) {
-		return func(kernel.Flow) error {
-			if taken++; taken == 1 {
-				return errors.New("no room")
-			}
-			return nil
-		}, func() error { return nil }, nil
+	var stream []byte
+	for port := range uint16(3) {
+		stream = kernel.Flow{Protocol: 6, Port: port}.Encode(stream)
 	}
-	p.successor.inherit(t.Context(), loopback)
-	if taken != 2 {
-		t.Errorf("%d of 2 were tried", taken)
+	stream = kernel.Flow{}.Encode(stream)
+	stream = kernel.Flow{Protocol: 6, Port: 3}.Encode(stream)
+	settled := 0
+	n, err := follow(bufio.NewReader(bytes.NewReader(stream)), func(flows ...kernel.Flow) (int, error) {
+		if len(flows) == 3 {
+			return 2, errors.New("no room")
+		}
+		return len(flows), nil
+	}, func() { settled++ })
+	if n != 3 || settled != 1 || err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("%d made known, settled %d times, %v", n, settled, err)
 	}
 }
 

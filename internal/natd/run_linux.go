@@ -127,7 +127,7 @@ func (a *agent) begin(ctx context.Context) error {
 func connections() handover {
 	return handover{
 		export: kernel.Export,
-		importer: func(address netip.Addr) (func(kernel.Flow) error, func() error, error) {
+		importer: func(address netip.Addr) (func(...kernel.Flow) (int, error), func() error, error) {
 			i, err := kernel.NewImporter(address)
 			if err != nil {
 				return nil, nil, err

@@ -185,9 +185,8 @@ func BenchmarkHandOver(b *testing.B) {
 	for b.Loop() {
 		must(b, k.ct.Flush())
 		began := time.Now()
-		for _, f := range listed {
-			must(b, i.Add(f))
-		}
+		_, err := i.Add(listed...)
+		must(b, err)
 		adding += time.Since(began)
 		began = time.Now()
 		listed = listed[:0]

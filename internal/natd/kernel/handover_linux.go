@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"net/netip"
 
 	nl "github.com/mdlayher/netlink"
@@ -210,97 +209,5 @@ func (t *tuple) decode(ad *nl.AttributeDecoder) error {
 			})
 		}
 	}
-	return nil
-}
-
-func (t tuple) encode(ae *nl.AttributeEncoder) error {
-	ae.Nested(ctaTupleIP, func(ae *nl.AttributeEncoder) error {
-		ae.Bytes(ctaIPSource, t.source[:])
-		ae.Bytes(ctaIPDestination, t.destination[:])
-		return nil
-	})
-	ae.Nested(ctaTupleProto, func(ae *nl.AttributeEncoder) error {
-		ae.Uint8(ctaProtoNumber, t.protocol)
-		ae.Uint16(ctaSourcePort, t.sourcePort)
-		ae.Uint16(ctaDestinationPort, t.destinationPort)
-		return nil
-	})
-	return nil
-}
-
-// Importer makes connections known to the kernel.
-type Importer struct {
-	conn    *nl.Conn
-	address netip.Addr
-}
-
-// NewImporter is for connections that are translated to address.
-func NewImporter(address netip.Addr) (*Importer, error) {
-	c, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
-	if err != nil {
-		return nil, err
-	}
-	return &Importer{c, address}, nil
-}
-
-// Close the importer. The connections stay.
-func (i *Importer) Close() error { return i.conn.Close() }
-
-// Add makes a connection known, or brings one that is up to date.
-func (i *Importer) Add(f Flow) error {
-	err := i.write(f, nl.Create|nl.Excl, true)
-	if errors.Is(err, unix.EEXIST) {
-		err = i.write(f, 0, false)
-		if errors.Is(err, unix.EBUSY) { // the kernel has seen more of it than is told
-			err = nil
-		}
-	}
-	if err != nil {
-		return fmt.Errorf("make a connection known: %w", err)
-	}
-	return nil
-}
-
-func (i *Importer) write(f Flow, flags nl.HeaderFlags, create bool) error {
-	ae := nl.NewAttributeEncoder()
-	ae.ByteOrder = binary.BigEndian
-	ae.Nested(ctaTupleOrig, tuple{f.Protocol, f.Source, f.Destination, f.SourcePort, f.DestinationPort}.encode)
-	if create {
-		// The plain inverse: were the translation here too, the kernel would take the connection for one that is not translated.
-		ae.Nested(ctaTupleReply, tuple{f.Protocol, f.Destination, f.Source, f.DestinationPort, f.SourcePort}.encode)
-		ae.Nested(ctaNATSource, func(ae *nl.AttributeEncoder) error { return i.translation(ae, f.Port) })
-	}
-	ae.Uint32(ctaStatus, f.Status&(statusSeenReply|statusAssured)|statusConfirmed)
-	ae.Uint32(ctaTimeout, f.Timeout)
-	state := f.State
-	if create && state == 0 {
-		state = stateEstablished
-	}
-	if f.Protocol == unix.IPPROTO_TCP && state != 0 {
-		ae.Nested(ctaProtoinfo, func(ae *nl.AttributeEncoder) error {
-			ae.Nested(ctaProtoinfoTCP, func(ae *nl.AttributeEncoder) error {
-				ae.Uint8(ctaTCPState, state)
-				return nil
-			})
-			return nil
-		})
-	}
-	attributes, err := ae.Encode()
-	if err != nil {
-		return err
-	}
-	_, err = i.conn.Execute(nl.Message{
-		Header: nl.Header{Type: ctNew, Flags: nl.Request | nl.Acknowledge | flags}, Data: append(family(), attributes...)})
-	return err
-}
-
-func (i *Importer) translation(ae *nl.AttributeEncoder, port uint16) error {
-	ae.Bytes(ctaNATMinIP, i.address.AsSlice())
-	ae.Bytes(ctaNATMaxIP, i.address.AsSlice())
-	ae.Nested(ctaNATProto, func(ae *nl.AttributeEncoder) error {
-		ae.Uint16(ctaNATMinPort, port)
-		ae.Uint16(ctaNATMaxPort, port)
-		return nil
-	})
 	return nil
 }
