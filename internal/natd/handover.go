@@ -46,7 +46,8 @@ func (a *agent) tell(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	control := http.NewResponseController(w)
-	if err := control.SetWriteDeadline(time.Time{}); err != nil {
+	// It lasts longer than a question. The server reads on meanwhile, to see whether who asked is still there.
+	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}

@@ -19,6 +19,9 @@ import (
 	"polynat/internal/natd/kernel"
 )
 
+// serverPatience is how long the endpoint waits for who asks how it is.
+const serverPatience = 50 * time.Millisecond
+
 var loopback = netip.MustParseAddr("127.0.0.1")
 
 // pair is a predecessor that answers on loopback, and its successor, whose address is the same.
@@ -78,6 +81,7 @@ func newPair(t *testing.T) *pair {
 		}, func() error { return nil }, nil
 	}
 	server := healthServer(p.predecessor.health, p.predecessor.tell)
+	server.ReadTimeout, server.WriteTimeout = serverPatience, serverPatience
 	go server.Serve(l) //nolint:errcheck // until it is closed
 	t.Cleanup(func() { server.Close() })
 	return p
@@ -95,7 +99,12 @@ func TestASuccessorKnowsTheConnectionsBeforeItTakesTheAddress(t *testing.T) {
 	if diff := cmp.Diff(p.old, p.knows()); diff != "" {
 		t.Error(diff)
 	}
-	p.fresh <- kernel.Flow{Protocol: 6, Port: 3}
+	<-time.After(2 * serverPatience) // a hand-over takes longer than a question
+	select {
+	case p.fresh <- kernel.Flow{Protocol: 6, Port: 3}:
+	case <-time.After(patience):
+		t.Fatal("the predecessor has hung up")
+	}
 	until(t, "it is told of what is new", func() bool { return len(p.knows()) == 3 })
 	p.successor.mu.Lock()
 	listening := p.successor.inherited != nil
