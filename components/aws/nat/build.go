@@ -190,13 +190,9 @@ func (b *builder) tables(key string) (ids pulumi.StringArray) {
 func (b *builder) failover() (err error) {
 	zones := map[string]failover.Zone{}
 	for key, made := range b.made {
-		var subnets pulumi.StringArray
-		for _, k := range sorted(b.args.Zones[key].Tables) {
-			subnets = append(subnets, b.args.Zones[key].Tables[k].Subnets...)
-		}
 		roles := b.roles.Zones[key]
 		zones[key] = failover.Zone{
-			Names: b.names.Zone(key), Subnets: subnets, RouteTables: b.tables(key), Destinations: b.found.destinations, Standby: made.StandbyID,
+			Names: b.names.Zone(key), Subnets: b.args.Zones[key].probed(), RouteTables: b.tables(key), Destinations: b.found.destinations, Standby: made.StandbyID,
 			Egress: b.egress(key), Address: b.found.addresses[key], ProberRole: roles.Prober, ControllerRole: roles.Controller,
 			// The routes come before the functions so that they go after them: it takes Lambda up to 20 minutes to leave a subnet.
 			Ready: slices.Concat(roles.FunctionsReady, made.Routes),
@@ -211,6 +207,23 @@ func (b *builder) failover() (err error) {
 		Tags: b.args.Tags, Provider: b.args.Provider,
 	}, pulumi.Parent(b.component))
 	return err
+}
+
+// mostSubnets is how many a function may stand in, by the API reference of Lambda.
+const mostSubnets = 16
+
+// probed are the subnets that the prober stands in: in turn one of every table, until there are no more or Lambda takes no more.
+func (z Zone) probed() (subnets pulumi.StringArray) {
+	keys := sorted(z.Tables)
+	for turn, left := 0, true; left; turn++ {
+		left = false
+		for _, k := range keys {
+			if of := z.Tables[k].Subnets; turn < len(of) && len(subnets) < mostSubnets {
+				subnets, left = append(subnets, of[turn]), true
+			}
+		}
+	}
+	return subnets
 }
 
 // egress are the addresses that the traffic of a zone may leave from.

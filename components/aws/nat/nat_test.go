@@ -679,9 +679,47 @@ func TestIngressThatIsGivenLetsTheProberIn(t *testing.T) {
 			}
 		}
 	}
-	want := map[string]any{"10.9.0.0/16": "10.9.0.0/16", "2001:db8::/56": "2001:db8::/56", "group-app": "sg-app", "prober": "egress-prober-group.id"}
+	want := map[string]any{"10.9.0.0/16": "10.9.0.0/16", "2001:db8::/56": "2001:db8::/56", "group-app": "sg-app", "prober": "egress-prober-group.id",
+		"self": "egress-security-group-eu-west-1a.id"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestASuccessorMayAskItsPredecessorForTheConnectionsAndNothingElse(t *testing.T) {
+	given := newArgs("a")
+	given.Ingress = &nat.Ingress{SecurityGroups: map[string]pulumi.StringInput{"app": pulumi.String("sg-app")}}
+	for _, args := range []*nat.Args{newArgs("a"), given} {
+		got := run(t, args).Named("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")["egress-ingress-eu-west-1a-self"].Inputs
+		want := map[string]any{
+			"securityGroupId": "egress-security-group-eu-west-1a.id", "referencedSecurityGroupId": "egress-security-group-eu-west-1a.id",
+			"ipProtocol": "tcp", "fromPort": 9465.0, "toPort": 9465.0,
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+func TestTheProberStandsInAsManySubnetsAsLambdaTakesOfEveryTable(t *testing.T) {
+	args := newArgs("a")
+	z := args.Zones["eu-west-1a"]
+	z.Tables = map[string]nat.Table{}
+	for _, key := range []string{"x", "y", "z"} {
+		table := nat.Table{ID: pulumi.String("rtb-" + key)}
+		for n := range map[string]int{"x": 20, "y": 20, "z": 1}[key] {
+			table.Subnets = append(table.Subnets, pulumi.String(fmt.Sprintf("subnet-%s-%02d", key, n)))
+		}
+		z.Tables[key] = table
+	}
+	args.Zones["eu-west-1a"] = z
+	subnets := run(t, args).Named(functionType)["egress-prober-eu-west-1a"].Inputs["vpcConfig"].(map[string]any)["subnetIds"].([]any)
+	of := map[byte]int{}
+	for _, s := range subnets {
+		of[s.(string)[len("subnet-")]]++
+	}
+	if diff := cmp.Diff(map[byte]int{'x': 8, 'y': 7, 'z': 1}, of); diff != "" {
+		t.Errorf("%d subnets (-want +got):\n%s", len(subnets), diff)
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/vpc"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/internal/natzone"
 )
 
 // securityGroup lets the clients in, and everything out.
@@ -49,11 +51,18 @@ func (z *Zone) securityGroup() (err error) {
 			return err
 		}
 	}
-	return nil
+	// A successor asks its predecessor for the connections, whoever else may come in.
+	return z.admit("self", &vpc.SecurityGroupIngressRuleArgs{
+		ReferencedSecurityGroupId: z.group.ID(), IpProtocol: pulumi.String("tcp"), FromPort: pulumi.Int(natzone.HealthPort), ToPort: pulumi.Int(natzone.HealthPort),
+	})
 }
 
+// admit lets in what args name, of every protocol if they name none.
 func (z *Zone) admit(key string, args *vpc.SecurityGroupIngressRuleArgs) error {
-	args.SecurityGroupId, args.IpProtocol = z.group.ID(), pulumi.String("-1")
+	args.SecurityGroupId = z.group.ID()
+	if args.IpProtocol == nil {
+		args.IpProtocol = pulumi.String("-1")
+	}
 	rule, err := vpc.NewSecurityGroupIngressRule(z.ctx, z.childName("ingress")+"-"+key, args, z.childOpts()...)
 	z.rules = append(z.rules, rule)
 	return err
