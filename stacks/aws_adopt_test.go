@@ -96,6 +96,22 @@ func TestANetworkWithNATGatewaysIsTakenOverWithoutASubnetLosingItsWayOut(t *test
 		t.Fatalf("without adoptRoutes: error %v", err)
 	}
 
+	a.set("nat.adoptRoutes", true)
+	a.set("nat.standby", "shared")
+	a.set("nat.sharedStandby.zone", "eu-west-1a")
+	a.set("nat.zones", nil)
+	if err := stack.SetConfig(awsKey, a.encoded()[awsKey]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stack.Preview(t.Context()); err == nil || !strings.Contains(err.Error(), "which no instance would take over: it is not the standby of the zone") {
+		t.Fatalf("with another standby: error %v", err)
+	}
+	a.set("nat.standby", "existing")
+	a.set("nat.sharedStandby", nil)
+	for zone, gateway := range before.Outputs()["gateways"].(map[string]any) {
+		a.set("nat.zones."+zone+".standby.gatewayId", gateway)
+	}
+
 	var lost []string
 	hops := map[string]bool{}
 	cloud.OnChange = func() {
@@ -107,7 +123,6 @@ func TestANetworkWithNATGatewaysIsTakenOverWithoutASubnetLosingItsWayOut(t *test
 			}
 		}
 	}
-	a.set("nat.adoptRoutes", true)
 	if err := stack.SetConfig(awsKey, a.encoded()[awsKey]); err != nil {
 		t.Fatal(err)
 	}
@@ -131,6 +146,13 @@ func TestANetworkWithNATGatewaysIsTakenOverWithoutASubnetLosingItsWayOut(t *test
 	}
 	if again := up(t, stack); len(again.Steps) > 0 {
 		t.Errorf("a second update does %v", again.Steps)
+	}
+	a.set("nat.physicalName", "another")
+	if err := stack.SetConfig(awsKey, a.encoded()[awsKey]); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := stack.Preview(t.Context()); err == nil || !strings.Contains(err.Error(), `aws.nat.physicalName: "another": is another name than `) {
+		t.Errorf("with another name: error %v", err)
 	}
 	if lost = slices.Compact(lost); len(lost) > 0 || !hops[string(simulated.HopGateway)] || !hops[string(simulated.HopInstance)] {
 		t.Errorf("hops %v; lost: %v", hops, lost)

@@ -29,8 +29,8 @@ type Args struct {
 	// Destinations beside 0.0.0.0/0 that lead to the instance, canonical CIDRs: where more specific routes would otherwise win.
 	Destinations []string
 	// AdoptRoutes takes over the routes to Destinations and 0.0.0.0/0 that the tables have already: they go on leading where they
-	// lead, such as to a NAT gateway, until an instance is proven and claims them. Without it tables that have such routes are
-	// refused. Whoever declared them must forget them first, without deleting them.
+	// lead, which has to be the zone's standby, such as a NAT gateway of Standby Existing, until an instance is proven and claims
+	// them. Without it tables that have such routes are refused. Whoever declared them must forget them first, without deleting them.
 	AdoptRoutes bool
 	// NAT64 leads 64:ff9b::/96 to the instance too, and translates it. The private subnets need IPv6 with DNS64, the public one IPv6.
 	NAT64 bool
@@ -43,7 +43,8 @@ type Args struct {
 	// Artefacts are the programs, where they are not built from source.
 	Artefacts Artefacts
 	// PhysicalName begins the names in the cloud, and is the value of the tag polynat:nat and of the dimension Name of every
-	// metric: lower-case letters, digits and hyphens, at most 28. Default: project, stack and component name, cut to that.
+	// metric: lower-case letters, digits and hyphens, at most 28. It stays while instances are deployed. Default: project, stack and
+	// component name, cut to that.
 	PhysicalName string
 	// Tags for everything that takes them.
 	Tags map[string]string

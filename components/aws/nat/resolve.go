@@ -14,6 +14,7 @@ import (
 	"polynat/internal/natzone"
 	"polynat/internal/problem"
 	"polynat/internal/route"
+	"polynat/internal/stackoutputs"
 )
 
 // resolved is what the arguments leave to be looked up, before anything is registered.
@@ -50,6 +51,7 @@ func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
 		r.subnet(ctx, a, key, &list, opts...)
 	}
 	r.given(ctx, a, &list, opts...)
+	r.elsewhere(a, &list)
 	if r.account.Partition == "aws-cn" {
 		for field, values := range map[string][]string{"failover.targets": a.Failover.Targets, "failover.identity": a.Failover.Identity} {
 			if len(values) == 0 {
@@ -63,9 +65,12 @@ func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
 	if a.NAT64 {
 		r.destinations = append(r.destinations, natzone.NAT64Prefix())
 	}
-	if err := r.strangers(ctx, a, name, &list, opts...); err != nil {
+	held, err := stackoutputs.Resources(ctx)
+	if err != nil {
 		return nil, err
 	}
+	r.renamed(ctx, a, name, held, &list)
+	r.strangers(ctx, a, name, held, &list, opts...)
 	return r, list.Err()
 }
 
@@ -85,6 +90,25 @@ func (r *resolved) where(ctx *pulumi.Context, opts ...pulumi.InvokeOption) error
 	}
 	r.account = access.Account{ID: caller.AccountId, Region: region.Name, Partition: partition.Partition, DNSSuffix: partition.DnsSuffix}
 	return nil
+}
+
+// elsewhere refuses what has to be in the region and is not: AWS would do so half way through the update.
+func (r *resolved) elsewhere(a *Args, list *problem.List) {
+	for _, given := range []struct{ field, arn, service, what, form string }{
+		{"observability.alertTopicArn", a.Observability.AlertTopicARN, "sns", "topic", "alerts"},
+		{"observability.logKmsKeyArn", a.Observability.LogKMSKeyARN, "kms", "key", "key/…"},
+		{"instance.kmsKeyArn", a.Instance.KMSKeyARN, "kms", "key", "key/…"},
+	} {
+		if given.arn == "" {
+			continue
+		}
+		parts := strings.SplitN(given.arn, ":", 6)
+		if len(parts) < 6 || parts[2] != given.service {
+			list.Add(given.field, given.arn, "is not the ARN of a "+given.what, "write it as "+r.account.ARN(given.service, given.form))
+		} else if parts[3] != r.account.Region {
+			list.Add(given.field, given.arn, "is in "+parts[3]+", and what uses it in "+r.account.Region, "name a "+given.what+" of that region")
+		}
+	}
 }
 
 func (r *resolved) vpc(ctx *pulumi.Context, a *Args, list *problem.List, opts ...pulumi.InvokeOption) {

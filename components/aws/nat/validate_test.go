@@ -117,7 +117,11 @@ func TestWhatCannotWorkIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		"topic and subscribers": {func(a *nat.Args) {
 			a.Observability = nat.Observability{AlertTopicARN: "arn:aws:sns:eu-west-1:123456789012:x", Subscribers: []string{"a@b"}}
 		}, "observability.subscribers"},
-		"retention": {func(a *nat.Args) { a.Observability.LogRetentionDays = 31 }, "observability.logRetentionDays: 31"},
+		"topic elsewhere": {func(a *nat.Args) { a.Observability.AlertTopicARN = "arn:aws:sns:us-east-1:123456789012:x" },
+			`observability.alertTopicArn: "arn:aws:sns:us-east-1:123456789012:x": is in us-east-1, and what uses it in eu-west-1`},
+		"key elsewhere": {func(a *nat.Args) { a.Instance.KMSKeyARN = "arn:aws:kms:eu-west-2:123456789012:key/x" }, "instance.kmsKeyArn"},
+		"no key":        {func(a *nat.Args) { a.Observability.LogKMSKeyARN = "alias/logs" }, `observability.logKmsKeyArn: "alias/logs": is not the ARN of a key`},
+		"retention":     {func(a *nat.Args) { a.Observability.LogRetentionDays = 31 }, "observability.logRetentionDays: 31"},
 		"NAT64 without IPv6": {func(a *nat.Args) {
 			a.NAT64 = true
 			a.VPC = nat.VPC{ID: pulumi.String("x").ToStringOutput(), CIDRs: []string{"10.0.0.0/16"}}
