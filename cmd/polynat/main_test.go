@@ -62,7 +62,7 @@ func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
 	if decoder.More() {
 		t.Error("there is more than one object on standard output")
 	}
-	if report.OK == nil || !*report.OK || len(report.Setups) != 2 || report.Setups[0].Setup != "alicloud" || report.Setups[1].Setup != "huaweicloud" {
+	if report.OK == nil || !*report.OK || len(report.Setups) != 3 || report.Setups[0].Setup != "alicloud" || report.Setups[1].Setup != "huaweicloud" || report.Setups[2].Setup != "aws" {
 		t.Fatalf("%s", stdout)
 	}
 	if first := report.Setups[1].Steps[0]; first.Reaches != "192.168.0.2:80 -> ELB01 -> ECS-B:80" {
@@ -98,7 +98,7 @@ func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
 
 func TestRehearseShowsPeopleATableAndTheProgress(t *testing.T) {
 	status, stdout, stderr := polynat(t, "rehearse", "--faults=false")
-	if status != 0 || !strings.Contains(stdout, "destinations without next hop") || !strings.Contains(stdout, "\nalicloud: ok: nothing was lost\n\n") || !strings.HasSuffix(stdout, "\nhuaweicloud: ok: nothing was lost but where the step interrupts by its nature\n") {
+	if status != 0 || !strings.Contains(stdout, "destinations without next hop") || !strings.Contains(stdout, "\nalicloud: ok: nothing was lost\n\n") || !strings.Contains(stdout, "\nhuaweicloud: ok: nothing was lost but where the step interrupts by its nature\n\n") || !strings.HasSuffix(stdout, "\naws: ok: nothing was lost\n") {
 		t.Errorf("status %d\n%s", status, stdout)
 	}
 	if !strings.Contains(stderr, "alicloud 9/16: retire") {
@@ -107,7 +107,8 @@ func TestRehearseShowsPeopleATableAndTheProgress(t *testing.T) {
 }
 
 func TestASetupIsRehearsedAloneWhenItIsNamed(t *testing.T) {
-	for _, name := range rehearsed {
+	for _, r := range rehearsables {
+		name := r.name
 		t.Run(name, func(t *testing.T) {
 			status, stdout, stderr := polynat(t, "rehearse", name, "--format", "json", "--faults=false")
 			if status != 0 || strings.Count(stdout, `"setup"`) != 1 || !strings.Contains(stdout, `"setup": "`+name+`"`) {

@@ -94,9 +94,9 @@ type rehearsable struct {
 }
 
 var rehearsables = []rehearsable{
-	{"aws", rehearsal.AWSSetup, nil},
 	{"alicloud", rehearsal.AlicloudSetup, rehearsal.AlicloudFromExport},
 	{"huaweicloud", rehearsal.HuaweicloudSetup, rehearsal.HuaweicloudFromExport},
+	{"aws", rehearsal.AWSSetup, nil},
 }
 
 // chooseSetups returns the setups of the configuration, or those of them that were named.
