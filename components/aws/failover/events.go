@@ -8,11 +8,12 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 )
 
-// schedule starts the prober each minute. What cannot be delivered in that minute is for the next.
+// schedule starts the prober each minute, at its beginning: probers hand over by the clock, and a rate would have its minutes
+// begin whenever the rule was made. What cannot be delivered in that minute is for the next.
 func (b *builder) schedule(zone string, z Zone, made *functions) error {
 	return b.rule("schedule", zone, &cloudwatch.EventRuleArgs{
 		Name: pulumi.String(z.Names.Schedule()), Description: pulumi.String("polynat: starts the prober of " + zone),
-		ScheduleExpression: pulumi.String("rate(1 minute)"), Tags: b.tags(),
+		ScheduleExpression: pulumi.String("cron(* * * * ? *)"), Tags: b.tags(),
 	}, made.prober, retries{attempts: 0, age: 60})
 }
 

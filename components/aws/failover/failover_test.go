@@ -196,6 +196,19 @@ func TestSixZonesHaveRulesWithOneTargetEach(t *testing.T) {
 	}
 }
 
+// Probers hand over by the clock. A rate's minutes begin whenever the rule was made.
+func TestAProberIsStartedAtTheBeginningOfEveryMinute(t *testing.T) {
+	for name, o := range run(t, newArgs(t, 2), recorder.Options{}).Named(ruleType) {
+		want := any(nil)
+		if strings.Contains(name, "-schedule-") {
+			want = "cron(* * * * ? *)"
+		}
+		if got := o.Inputs["scheduleExpression"]; got != want {
+			t.Errorf("%s: schedule %v, want %v", name, got, want)
+		}
+	}
+}
+
 func TestEverythingThatStartsAFunctionIsAllowedToAndNothingElse(t *testing.T) {
 	made := run(t, newArgs(t, 1), recorder.Options{})
 	got := map[string]string{}
