@@ -41,13 +41,15 @@ type Question struct {
 	Standby Standby
 	// VolumeGB of an instance's gp3 volume.
 	VolumeGB float64
-	// Detection decides how long the prober runs.
+	// Detection decides how long the prober runs and, with the number of Targets, what it sends.
 	Detection natzone.Detection
+	Targets   int
 	// Metrics, Alarms per zone and Dashboards in all that are paid for; 0 leaves them out.
 	Metrics, Alarms, Dashboards int
 }
 
-// Defaults fills what a Question leaves out: one zone, a standby each, the volume of Amazon Linux 2023 and the default detection.
+// Defaults fills what a Question leaves out: one zone, a standby each, the volume of Amazon Linux 2023, and the default
+// detection and targets.
 func (q Question) Defaults() Question {
 	if q.Zones == 0 {
 		q.Zones = 1
@@ -61,8 +63,14 @@ func (q Question) Defaults() Question {
 	if q.Detection == (natzone.Detection{}) {
 		q.Detection = natzone.DefaultDetection()
 	}
+	if q.Targets == 0 {
+		q.Targets = Targets
+	}
 	return q
 }
+
+// Targets that are probed by default.
+const Targets = 3
 
 // VolumeGB is the size of the root volume of the standard Amazon Linux 2023 image.
 const VolumeGB = 8
@@ -122,6 +130,7 @@ func Ask(q Question) (Answer, error) {
 	instance.add("CloudWatch metrics", float64(q.Metrics)*zones, "metric", p.Metric)
 	instance.add("CloudWatch alarms", float64(q.Alarms)*zones, "alarm", p.Alarm)
 	instance.add("CloudWatch dashboard", float64(q.Dashboards), "dashboard", p.Dashboard)
+	instance.add("probes, data to the Internet", ProbesGB(q.Detection, q.Targets)*zones, "GB", p.Egress[0].USD)
 	fixed += instance.MonthlyUSD
 
 	for _, side := range []*Side{&gateway, &instance} {
@@ -185,6 +194,17 @@ func (s *Side) addEgress(tiers []Tier, gb float64) {
 		s.add("data to the Internet", in, "GB", tier.USD)
 		from = tier.UpToGB
 	}
+}
+
+// probeBytes is what one attempt sends: five or six packets of which one holds a request of about 100 bytes, over plain HTTP as
+// the default targets have it. Over TLS it is four times as much.
+const probeBytes = 400
+
+// ProbesGB is what the prober of one zone sends to the Internet in a month, at the price of the first tier, for it is always
+// sent: each of the targets in every interval as long as it is active.
+func ProbesGB(d natzone.Detection, targets int) float64 {
+	rounds := secondsPerMonth * time.Duration(d.Active).Seconds() / 60 / time.Duration(d.Interval).Seconds()
+	return rounds * float64(targets) * probeBytes / (1 << 30)
 }
 
 // Functions is what the prober and the controller of one zone take in a month.

@@ -26,7 +26,8 @@ func ask(t interface {
 }
 
 // The example that alterNAT publishes: 10 TB a month, half of it in, half of it out, for 954 USD by gateway and about 526 by
-// instance. It counts neither the volume (0.64) nor what watches the instance (4.77).
+// instance. It counts neither the volume (0.64) nor what watches the instance (4.77) nor
+// what that sends (1.06).
 func TestThePublishedExampleComesOut(t *testing.T) {
 	a := ask(t, Question{Region: "us-east-1", InGB: 5120, OutGB: 5120, InstanceType: "c6gn.large", Standby: StandbyNone})
 	if math.Round(a.Gateway.MonthlyUSD) != 954 {
@@ -52,6 +53,28 @@ func TestTheFunctionsOfAZoneCostAtMostFiveDollarsAndTwoInTheEconomyPreset(t *tes
 		}
 		if got := FunctionsOf(test.d).MonthlyUSD(p); got > test.bound || got < test.bound/2 {
 			t.Errorf("%s: %.2f USD a month, want at most %.0f, and no tenth of it either", test.name, got, test.bound)
+		}
+	}
+}
+
+// Four rounds a second of three attempts are 31.5 million a month; of 400 bytes each these are 11.7 GB.
+func TestWhatTheProbesSendIsPaidForInEveryZone(t *testing.T) {
+	for _, test := range []struct {
+		d       natzone.Detection
+		targets int
+		gb      float64
+	}{{natzone.Detection{}, 0, 11.75}, {natzone.EconomyDetection(), 0, 4.7}, {natzone.DefaultDetection(), 6, 23.5}} {
+		for _, zones := range []int{1, 3} {
+			a := ask(t, Question{Region: "us-east-1", InstanceType: "c6gn.large", Zones: zones, Detection: test.d, Targets: test.targets})
+			sent := Item{}
+			for _, item := range a.NATInstance.Items {
+				if item.Name == "probes, data to the Internet" {
+					sent = item
+				}
+			}
+			if want := test.gb * float64(zones); !near(sent.Quantity, want, 0.1) || !near(sent.MonthlyUSD, want*0.09, 0.1) {
+				t.Errorf("%+v in %d zones: %.2f GB for %.2f USD, want %.2f GB", test.d, zones, sent.Quantity, sent.MonthlyUSD, want)
+			}
 		}
 	}
 }

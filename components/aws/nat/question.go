@@ -6,6 +6,7 @@ import "polynat/internal/cost"
 func (a *Args) Question() cost.Question {
 	q := cost.Question{
 		InstanceType: a.Instance.types()[0], Zones: len(a.Zones), VolumeGB: float64(or(a.Instance.VolumeGiB, defaultVolume)), Detection: a.Failover.detection(),
+		Targets: len(a.Failover.targets()),
 	}.WithObservability()
 	switch a.standby() {
 	case Shared:
