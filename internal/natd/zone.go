@@ -144,7 +144,11 @@ func (z *zone) ways(ctx context.Context) ([]way, error) {
 			if !ok {
 				w.holder = claim.Foreign
 			}
-			if r := find(t.Routes, d); r != nil {
+			r := find(t.Routes, d)
+			if ok && r == nil && d.Bits() != 0 {
+				continue // taken away by a change that this instance does not know yet; the default route leads here as well
+			}
+			if r != nil {
 				w.exists = true
 				w.holder = z.holder(*r)
 				if eni := aws.ToString(r.NetworkInterfaceId); w.holder == claim.Foreign && eni != "" {
@@ -331,6 +335,9 @@ func (z *zone) point(ctx context.Context, w way, to target) error {
 	}
 	err := z.replace(ctx, w, to)
 	if w.exists && (code(err) == "InvalidParameterValue" || code(err) == "InvalidRoute.NotFound") { // "There is no route defined for …"
+		if w.destination.Bits() != 0 {
+			return nil
+		}
 		return z.create(ctx, w, to)
 	}
 	return err

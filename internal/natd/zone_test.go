@@ -201,3 +201,13 @@ func TestAHookThatDoesNotWaitIsNoFailure(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+func TestADestinationThatAChangeTookAwayIsNotCreatedAgain(t *testing.T) {
+	c := newCloud()
+	z := newZone(c)
+	z.config.Destinations = append(slices.Clone(z.config.Destinations), netip.MustParsePrefix("198.51.100.0/24"))
+	seen := see(t, z)
+	if len(seen.Routes) != len(z.config.RouteTables) {
+		t.Errorf("%d routes are seen, want the default route of %d tables", len(seen.Routes), len(z.config.RouteTables))
+	}
+}

@@ -92,6 +92,8 @@ func (j *judge) verdict(r natzone.Report) {
 		j.Note = "verdict is about the way before the move"
 	case r.Cause != natzone.Egress && j.o.Control.explains(r.Failing):
 		j.excuse(r)
+	case r.Cause != natzone.Egress && (!j.was.Excused.IsZero() || !r.End.After(j.was.Answering)):
+		j.back(r)
 	case !j.any(Route.onInstance):
 		j.standbyFails(r)
 	default:
@@ -120,6 +122,16 @@ func (j *judge) excuse(r natzone.Report) {
 		j.alert("probe targets do not answer", fmt.Sprintf(
 			"Neither through the zone nor from outside of the VPC: %s. The routes stay where they are.", list(r.Failing)))
 	}
+}
+
+// back is the first verdict after the targets' own outage: it may be about its end. What is still wrong shows within the next
+// rounds.
+func (j *judge) back(r natzone.Report) {
+	if !j.was.Excused.IsZero() {
+		j.State.Excused, j.State.Answering = time.Time{}, j.o.Now
+	}
+	j.again(r, 0)
+	j.Note = "the targets have only just come back: looking again"
 }
 
 // standbyFails is a verdict on a zone that no instance serves.
@@ -406,10 +418,10 @@ func (j *judge) away(id string) {
 	}
 }
 
-// repair moves routes that lead nowhere.
+// repair moves routes that lead nowhere. One that is missing beside the default route was taken away by a change.
 func (j *judge) repair() {
 	for _, r := range j.o.Routes {
-		if r.Missing || r.Blackhole && r.Gateway != j.zone.Standby {
+		if r.Missing && r.Destination.Bits() == 0 || r.Blackhole && r.Gateway != j.zone.Standby {
 			j.move(r)
 		}
 	}

@@ -131,6 +131,14 @@ func TestOneDecision(t *testing.T) {
 			message: report(natzone.Streak, now), o: Observation{Routes: every("i-1"), Control: dead}, state: State{Excused: at(0)},
 			probe: "5s", note: "no move",
 		},
+		"the targets have just come back: what is wrong beside shows at once": {
+			message: report(natzone.Streak, now), o: Observation{Routes: every("i-1"), Control: alive}, state: State{Excused: at(now - 20*time.Second)},
+			probe: "0s", note: "looking again",
+		},
+		"a route beside the default route was taken away by a change": {
+			message: report(natzone.Streak, now), note: "does not work either", alerts: "standby does not work", probe: "5s",
+			o: Observation{Routes: append(every("nat-1"), Route{Table: "rtb-1", Destination: netip.MustParsePrefix("198.51.100.0/24"), Missing: true}), Control: alive},
+		},
 		"some targets dead, one alive outside": {
 			message: report(natzone.Streak, now), o: Observation{Routes: every("i-1"), Control: Control{Silent: targets[1:], Answered: targets[:1]}},
 			moves: "rtb-1 rtb-2 rtb-3", alerts: "moved to the standby", probe: "5s",
@@ -594,7 +602,7 @@ func TestMessagesOfOtherZonesConcernNobody(t *testing.T) {
 func TestTheStateIsReadAsItWasWritten(t *testing.T) {
 	s := State{
 		Version: Version, Since: at(0), Why: "streak", Instance: "i-1", Moved: at(1), Back: Return{"i-1", at(2)}, Sick: "i-1",
-		Replaced: at(3), Broken: at(4), Excused: at(5), Leaving: []Leaving{{"i-1", at(6), true}},
+		Replaced: at(3), Broken: at(4), Excused: at(5), Answering: at(7), Leaving: []Leaving{{"i-1", at(6), true}},
 	}
 	text, err := s.JSON()
 	if err != nil {

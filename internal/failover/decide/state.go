@@ -39,6 +39,8 @@ type State struct {
 	// Each is told once.
 	Broken  time.Time `json:"broken,omitzero"`
 	Excused time.Time `json:"excused,omitzero"`
+	// Answering is when the targets were found to answer again: verdicts of before are about their outage.
+	Answering time.Time `json:"answering,omitzero"`
 	// Leaving are instances that are about to go and were fit to hand over by themselves.
 	Leaving []Leaving `json:"leaving,omitempty"`
 }

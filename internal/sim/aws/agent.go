@@ -196,7 +196,8 @@ func (c *Cloud) claimRoute(s *state, e *netInterface, doc *natzone.Agent) (chang
 			continue // one table's failure does not stop the next
 		}
 		for _, p := range doc.Destinations {
-			if i := t.find(p); i >= 0 && t.Routes[i].NetworkInterfaceID == e.NetworkInterfaceID {
+			i := t.find(p)
+			if i >= 0 && t.Routes[i].NetworkInterfaceID == e.NetworkInterfaceID || i < 0 && p.Bits() != 0 {
 				continue
 			}
 			if err := c.setRoute(s, t, p, RouteInput{NetworkInterfaceID: e.NetworkInterfaceID}); err != nil {
@@ -257,7 +258,7 @@ func (c *Cloud) toStandby(s *state, tables []string, destinations []netip.Prefix
 		}
 		for _, p := range destinations {
 			i := t.find(p)
-			if i >= 0 && !move(t.Routes[i]) {
+			if i >= 0 && !move(t.Routes[i]) || i < 0 && p.Bits() != 0 {
 				continue
 			}
 			if c.setRoute(s, t, p, RouteInput{NatGatewayID: standby}) == nil {
