@@ -66,8 +66,8 @@ func drills() []drill {
 		ds = append(ds, d)
 	}
 	return append(ds,
-		drill{name: "forwarding off, agent running", runs: 3, play: failure(lab.ForwardingOff, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
-		drill{name: "NAT rule lost, agent running", runs: 3, play: failure(lab.RulesLost, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
+		drill{name: "forwarding off with agent", runs: 3, play: failure(lab.ForwardingOff, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
+		drill{name: "NAT rule lost with agent", runs: 3, play: failure(lab.RulesLost, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
 		drill{name: "one lost round", runs: 3, play: oneRound, bounds: []bound{moved(0)},
 			notes: []string{"nothing is forwarded for 0.2 s"}},
 		drill{name: "DNS down", runs: 1, play: namesDown, bounds: []bound{moved(0), nothingLost()}},
@@ -109,7 +109,9 @@ func failure(f lab.Fault, frozen bool) func(*stage) error {
 		z := s.zones[0]
 		_, node := s.instance(z)
 		if frozen {
-			node.Freeze()
+			if err := node.Freeze(); err != nil {
+				return err
+			}
 		}
 		s.mark()
 		if err := node.Break(f); err != nil {
@@ -129,7 +131,9 @@ func (s *stage) works(z *zone) bool { return s.lab.Try(z.tables[0]) == nil }
 
 func oneRound(s *stage) error {
 	_, node := s.instance(s.zones[0])
-	node.Freeze()
+	if err := node.Freeze(); err != nil {
+		return err
+	}
 	defer node.Thaw()
 	if err := node.Break(lab.ForwardingOff); err != nil {
 		return err

@@ -113,9 +113,6 @@ func Supported() error {
 		l.Close()
 		return nil
 	}
-	if errors.Is(err, lab.ErrPrivilege) {
-		return fmt.Errorf("%w: %w (run it as root)", ErrUnsupported, err)
-	}
 	return fmt.Errorf("%w: %w", ErrUnsupported, err)
 }
 
@@ -303,6 +300,7 @@ func (s *stage) perform(d drill) (measure, error) {
 		err = s.wait(settle)
 	}
 	m := s.measure(d.window)
+	s.log.add("drill", fmt.Sprintf("lost %d of %d, outage %s, decided %s", m.lost, m.attempted, m.outage, m.decide))
 	return m, errors.Join(err, s.mirror.Err())
 }
 

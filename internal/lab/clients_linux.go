@@ -163,7 +163,7 @@ func (l *Lab) Egress(table string) (netip.Addr, error) {
 type Held struct {
 	stop   chan struct{}
 	cut    chan error
-	opened int
+	opened []net.Conn
 }
 
 // What is heard on an established connection, how often it is spoken on, and how long a silence is taken for the end.
@@ -191,7 +191,7 @@ func (l *Lab) Hold(tables []string, n int, servers ...netip.Addr) (*Held, error)
 			h.Stop()
 			return nil, fmt.Errorf("connection to hold: %w", err)
 		}
-		h.opened++
+		h.opened = append(h.opened, c)
 		go func() {
 			defer func() { _ = c.Close() }()
 			h.cut <- serve(c)
@@ -203,12 +203,15 @@ func (l *Lab) Hold(tables []string, n int, servers ...netip.Addr) (*Held, error)
 // Stop asks every connection whether it still lives, and returns how many do not, of how many.
 func (h *Held) Stop() (cut, established int) {
 	close(h.stop)
+	for _, c := range h.opened { // who listens is not to listen longer
+		_ = c.SetDeadline(time.Now().Add(goodbye))
+	}
 	for range h.opened {
 		if err := <-h.cut; err != nil {
 			cut++
 		}
 	}
-	return cut, h.opened
+	return cut, len(h.opened)
 }
 
 func (h *Held) echo(c net.Conn) error {

@@ -3,7 +3,6 @@ package lab
 import (
 	"errors"
 	"fmt"
-	"syscall"
 
 	"github.com/google/nftables"
 )
@@ -44,10 +43,7 @@ func (n *Node) Break(f Fault) error {
 	n.faults[f] = true
 	switch f {
 	case Dead:
-		for _, p := range n.programs {
-			p.Signal(syscall.SIGSTOP)
-		}
-		return errors.Join(n.links.LinkSetDown(n.eth.link), n.links.LinkSetDown(n.manage.link))
+		return errors.Join(n.freeze(), n.links.LinkSetDown(n.eth.link), n.links.LinkSetDown(n.manage.link))
 	case ForwardingOff:
 		return n.sysctl(map[string]string{"net/ipv4/ip_forward": "0"})
 	case RulesLost:
@@ -72,9 +68,7 @@ func (n *Node) Mend(f Fault) error {
 			gatewayOf(n.eth, n.port, nth(n.zone.Public, 1)),
 			n.manage.route(0, host(Services), Services),
 		)
-		for _, p := range n.programs {
-			p.Signal(syscall.SIGCONT)
-		}
+		n.thaw()
 		return err
 	case ForwardingOff:
 		return n.forward()

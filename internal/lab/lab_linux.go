@@ -94,7 +94,7 @@ type Lab struct {
 }
 
 // ErrPrivilege says that the process may not make network namespaces.
-var ErrPrivilege = errors.New("making network namespaces needs root")
+var ErrPrivilege = errors.New("no right to make network namespaces")
 
 // New builds the network, with no NAT instance and no standby in it yet. Close ends it.
 func New(o Options) (lab *Lab, err error) {

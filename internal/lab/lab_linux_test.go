@@ -255,7 +255,7 @@ func TestAProgramDiesWithItsNodeEvenWhenFrozen(t *testing.T) {
 	_, nat, _ := newLab(t)
 	p, err := nat.Start(ProgramOptions{Path: "/bin/sleep", Args: []string{"600"}})
 	must(t, err)
-	nat.Freeze()
+	must(t, nat.Freeze())
 	must(t, nat.Terminate())
 	select {
 	case <-p.Done():

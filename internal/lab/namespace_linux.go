@@ -2,6 +2,7 @@ package lab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -101,7 +102,11 @@ func (n *Namespace) Do(f func() error) error {
 func (n *Namespace) sysctl(values map[string]string) error {
 	return n.Do(func() error {
 		for key, value := range values {
-			if err := os.WriteFile(filepath.Join("/proc/sys", key), []byte(value), 0); err != nil {
+			err := os.WriteFile(filepath.Join("/proc/sys", key), []byte(value), 0)
+			if errors.Is(err, os.ErrNotExist) && strings.HasPrefix(key, "net/ipv6/") {
+				continue // a kernel without IPv6
+			}
+			if err != nil {
 				return err
 			}
 		}

@@ -198,16 +198,30 @@ func (n *Node) Start(o ProgramOptions) (*Program, error) {
 	return p, err
 }
 
-// Freeze stops the node's programs where they are; Thaw lets them go on.
-func (n *Node) Freeze() { n.signal(syscall.SIGSTOP) }
-
-// Thaw lets the programs of a frozen node go on.
-func (n *Node) Thaw() { n.signal(syscall.SIGCONT) }
-
-func (n *Node) signal(s syscall.Signal) {
+// Freeze stops the node's programs where they are.
+func (n *Node) Freeze() error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	return n.freeze()
+}
+
+func (n *Node) freeze() error {
+	var errs []error
 	for _, p := range n.programs {
-		p.Signal(s)
+		errs = append(errs, p.Stop())
+	}
+	return errors.Join(errs...)
+}
+
+// Thaw lets the programs of a frozen node go on.
+func (n *Node) Thaw() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.thaw()
+}
+
+func (n *Node) thaw() {
+	for _, p := range n.programs {
+		p.Signal(syscall.SIGCONT)
 	}
 }

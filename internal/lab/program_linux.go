@@ -6,8 +6,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -107,6 +110,49 @@ func (p *Program) Signal(s syscall.Signal) {
 	default:
 		_ = syscall.Kill(-p.cmd.Process.Pid, s)
 	}
+}
+
+// stopPatience is how long a stop may take to reach every thread of a program on a busy machine.
+const stopPatience = 5 * time.Second
+
+// Stop freezes the program until it gets SIGCONT, and returns when no thread of it runs: until the kernel has told them all,
+// others would go on.
+func (p *Program) Stop() error {
+	p.Signal(syscall.SIGSTOP)
+	for begin := time.Now(); ; {
+		select {
+		case <-p.done:
+			return nil
+		default:
+		}
+		if p.stopped() {
+			return nil
+		}
+		if time.Since(begin) > stopPatience {
+			return fmt.Errorf("%s: still runs %s after it was stopped", p.cmd.Path, stopPatience)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// stopped says that every thread is.
+func (p *Program) stopped() bool {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.PID()))
+	if err != nil || len(threads) == 0 {
+		return false
+	}
+	for _, path := range threads {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue // a thread that has ended
+		}
+		// <pid> (<name>) <state> …, where the name may hold anything.
+		_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
+		if !strings.HasPrefix(rest, "T") {
+			return false
+		}
+	}
+	return true
 }
 
 // Kill ends the program and waits until it is gone.
