@@ -176,3 +176,36 @@ func TestRoutesOfTheStackAreNeitherRefusedNorTakenOver(t *testing.T) {
 		}
 	}
 }
+
+func TestAnAddressThatIsTakenIsRefusedUntilItIsReserved(t *testing.T) {
+	args := newArgs("a")
+	reserved := map[string]any{}
+	made, err := recorder.Run(program(args, nil), recorder.Options{Invoke: ireland.lookup})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range made.Objects {
+		reserved[o.URN] = map[string]any{"outputs": o.Inputs}
+	}
+	ours := false
+	taken := func(token string, in map[string]any) (map[string]any, error) {
+		if token != "aws:ec2/getNetworkInterfaces:getNetworkInterfaces" {
+			return ireland.lookup(token, in)
+		}
+		if filters := in["filters"].([]any); len(filters) > 2 && !ours {
+			return map[string]any{"ids": []any{}}, nil
+		}
+		return map[string]any{"ids": []any{"eni-other"}}, nil
+	}
+	want := `zones.eu-west-1a.address: "10.0.0.254": is on eni-other already (name one that is free in subnet-public-a)`
+	if _, err := recorder.Run(program(args, nil), recorder.Options{Invoke: taken, DryRun: true}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	if _, err := recorder.Run(program(args, nil), recorder.Options{Invoke: taken, Held: reserved, DryRun: true}); err != nil {
+		t.Errorf("reserved: %v", err)
+	}
+	ours = true
+	if _, err := recorder.Run(program(args, nil), recorder.Options{Invoke: taken, DryRun: true}); err != nil {
+		t.Errorf("its own: %v", err)
+	}
+}

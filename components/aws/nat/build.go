@@ -124,7 +124,7 @@ func (b *builder) sharedGateway(after []pulumi.Resource) (_ *zone.Gateway, err e
 			tags[k] = v
 		}
 		b.shared, err = zone.NewGateway(b.ctx, b.childName("standby"), b.childName("standby-address"), &zone.GatewayArgs{
-			SubnetID: b.args.Zones[s.Zone].Public.ID, Given: given(s.AllocationID, b.found.publicIPs[s.AllocationID]), Keep: b.keep(), Tags: tags, After: after,
+			Zone: s.Zone, SubnetID: b.args.Zones[s.Zone].Public.ID, Given: given(s.AllocationID, b.found.publicIPs[s.AllocationID]), Keep: b.keep(), Tags: tags, After: after,
 		}, b.childOpts()...)
 	}
 	return b.shared, err

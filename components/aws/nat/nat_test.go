@@ -502,7 +502,7 @@ func TestInAWindowInstancesAreReplacedByTheScheduleOnly(t *testing.T) {
 		}
 	}
 	want := map[string]any{
-		"egress-rotation-eu-west-1a": "cron(0 23 ? * SUN#2 *)", "egress-rotation-eu-west-1b": "cron(15 23 ? * SUN#2 *)", "egress-rotation-eu-west-1c": "cron(30 23 ? * SUN#2 *)",
+		"egress-rotation-eu-west-1a": "cron(0 23 ? * 1#2 *)", "egress-rotation-eu-west-1b": "cron(15 23 ? * 1#2 *)", "egress-rotation-eu-west-1c": "cron(30 23 ? * 1#2 *)",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("turns (-want +got):\n%s", diff)
@@ -720,6 +720,29 @@ func TestTheProberStandsInAsManySubnetsAsLambdaTakesOfEveryTable(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[byte]int{'x': 8, 'y': 7, 'z': 1}, of); diff != "" {
 		t.Errorf("%d subnets (-want +got):\n%s", len(subnets), diff)
+	}
+}
+
+// An Elastic IP goes no farther than its network border group, which for a local zone is not the region.
+func TestTheElasticIPsOfALocalZoneAreOfThere(t *testing.T) {
+	for _, mode := range []nat.StandbyMode{nat.PerZone, nat.Shared} {
+		args := newArgs("a")
+		slot := 7
+		z := newZone("q")
+		z.Slot, z.Public.CIDR = &slot, "10.0.99.0/24"
+		args.Zones["eu-west-1-dub-1a"] = z
+		if args.Standby = mode; mode == nat.Shared {
+			args.SharedStandby.Zone = "eu-west-1-dub-1a"
+		}
+		for name, o := range run(t, args).Named(eipType) {
+			want := any(nil)
+			if strings.Contains(name, "-dub-") || name == "egress-standby-address" {
+				want = "eu-west-1-dub-1"
+			}
+			if got := o.Inputs["networkBorderGroup"]; got != want {
+				t.Errorf("%s, %s: network border group %v, want %v", mode, name, got, want)
+			}
+		}
 	}
 }
 

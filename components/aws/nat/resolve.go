@@ -3,6 +3,7 @@ package nat
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
@@ -70,6 +71,7 @@ func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
 		return nil, err
 	}
 	r.renamed(ctx, a, name, held, &list)
+	r.occupied(ctx, a, name, held, &list, opts...)
 	r.strangers(ctx, a, name, held, &list, opts...)
 	return r, list.Err()
 }
@@ -174,6 +176,33 @@ func (r *resolved) subnet(ctx *pulumi.Context, a *Args, key string, list *proble
 	r.addresses[key] = highest(subnet)
 	if z.Address != "" {
 		r.addresses[key] = netip.MustParseAddr(z.Address) // addressProblems has parsed it
+	}
+}
+
+// occupied refuses a zone's address that something else has already: AWS would reserve it, and no instance could take it. It is looked
+// for as long as the stack has not reserved it; whoever may not look goes on without.
+func (r *resolved) occupied(ctx *pulumi.Context, a *Args, name string, held []stackoutputs.Resource, list *problem.List, opts ...pulumi.InvokeOption) {
+	for _, key := range sorted(r.addresses) {
+		id, address, reservation := plain(a.Zones[key].Public.ID), r.addresses[key].String(), name+"-reservation-"+key
+		ours := slices.ContainsFunc(held, func(h stackoutputs.Resource) bool {
+			return h.Name == reservation && h.Outputs["cidrBlock"] == address+"/32"
+		})
+		if id == "" || ours {
+			continue
+		}
+		there := []ec2.GetNetworkInterfacesFilter{{Name: "subnet-id", Values: []string{id}}, {Name: "addresses.private-ip-address", Values: []string{address}}}
+		found, err := ec2.GetNetworkInterfaces(ctx, &ec2.GetNetworkInterfacesArgs{Filters: there}, opts...)
+		if err != nil || len(found.Ids) == 0 {
+			continue
+		}
+		// An instance of the zone may have it: where the state was lost, or an earlier address comes back.
+		own, err := ec2.GetNetworkInterfaces(ctx, &ec2.GetNetworkInterfacesArgs{Filters: append(there,
+			ec2.GetNetworkInterfacesFilter{Name: "tag:" + natzone.TagName, Values: []string{physicalName(ctx, name, a)}},
+			ec2.GetNetworkInterfacesFilter{Name: "tag:" + natzone.TagZone, Values: []string{key}},
+		)}, opts...)
+		if err == nil && len(own.Ids) == 0 {
+			list.Add("zones."+key+".address", address, "is on "+strings.Join(found.Ids, ", ")+" already", "name one that is free in "+id)
+		}
 	}
 }
 

@@ -65,8 +65,8 @@ func (w Window) expression(slot int) (string, error) {
 		names[i] = weekdays[d]
 	}
 	day := strings.Join(names, ",")
-	if w.Week > 0 {
-		day += fmt.Sprintf("#%d", w.Week)
+	if w.Week > 0 { // of one day, which AWS shows before # as a number only: 1 is Sunday
+		day = fmt.Sprintf("%d#%d", days[0]+1, w.Week)
 	}
 	return fmt.Sprintf("cron(%d %d ? * %s *)", at.Minute(), at.Hour(), day), nil
 }

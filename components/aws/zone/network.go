@@ -3,6 +3,7 @@ package zone
 import (
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -89,7 +90,7 @@ func (z *Zone) address() error {
 		z.AllocationID, z.PublicIP = pulumi.String(given.AllocationID).ToStringOutput(), pulumi.String(given.PublicIP).ToStringOutput()
 		return nil
 	}
-	own, err := NewAddress(z.ctx, z.childName("address"), z.owned("instance"), z.childOpts(z.args.Keep...))
+	own, err := NewAddress(z.ctx, z.childName("address"), z.args.Zone, z.owned("instance"), z.childOpts(z.args.Keep...))
 	if err != nil {
 		return err
 	}
@@ -97,16 +98,24 @@ func (z *Zone) address() error {
 	return nil
 }
 
-// NewAddress makes an Elastic IP. Who it is associated with is decided by whoever uses it.
-func NewAddress(ctx *pulumi.Context, name string, tags map[string]string, opts []pulumi.ResourceOption) (*ec2.Eip, error) {
-	return ec2.NewEip(ctx, name, &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: pulumi.ToStringMap(tags)}, opts...)
+// NewAddress makes an Elastic IP for a zone. Who it is associated with is decided by whoever uses it.
+func NewAddress(ctx *pulumi.Context, name, zone string, tags map[string]string, opts []pulumi.ResourceOption) (*ec2.Eip, error) {
+	args := &ec2.EipArgs{Domain: pulumi.String("vpc"), Tags: pulumi.ToStringMap(tags)}
+	if !regional.MatchString(zone) { // a local zone has addresses of its own, which are called after it without its letter
+		args.NetworkBorderGroup = pulumi.String(zone[:len(zone)-1])
+	}
+	return ec2.NewEip(ctx, name, args, opts...)
 }
+
+// regional zones share the addresses of their region.
+var regional = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d[a-z]$`)
 
 // Gateway is a standby NAT gateway.
 type Gateway struct{ ID, PublicIP pulumi.StringInput }
 
 // GatewayArgs describe a gateway.
 type GatewayArgs struct {
+	Zone     string
 	SubnetID pulumi.StringInput
 	// Given is its Elastic IP; nil: one is made, with Keep.
 	Given *GivenAddress
@@ -122,7 +131,7 @@ func NewGateway(ctx *pulumi.Context, name, addressName string, args *GatewayArgs
 	if args.Given != nil {
 		allocation = pulumi.String(args.Given.AllocationID)
 	} else {
-		own, err := NewAddress(ctx, addressName, args.Tags, slices.Concat(opts, args.Keep))
+		own, err := NewAddress(ctx, addressName, args.Zone, args.Tags, slices.Concat(opts, args.Keep))
 		if err != nil {
 			return nil, err
 		}
@@ -149,7 +158,7 @@ func (z *Zone) standby() error {
 	if gatewayOf == nil {
 		gatewayOf = func(after []pulumi.Resource) (*Gateway, error) {
 			return NewGateway(z.ctx, z.childName("standby"), z.childName("standby-address"), &GatewayArgs{
-				SubnetID: z.args.PublicSubnetID, Given: z.args.Standby.Given, Keep: z.args.Keep, Tags: z.tags("standby"), After: after,
+				Zone: z.args.Zone, SubnetID: z.args.PublicSubnetID, Given: z.args.Standby.Given, Keep: z.args.Keep, Tags: z.tags("standby"), After: after,
 			}, z.childOpts()...)
 		}
 	}
