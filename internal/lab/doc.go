@@ -1,5 +1,5 @@
-// Package lab builds the network of one VPC with two kinds of way out of it, from network namespaces, so that the programs that run there are tried
-// with real packets:
+// Package lab builds the network of one VPC with two kinds of way out of it, from network namespaces, so that the
+// programs that run there are tried with real packets:
 //
 //	clients, prober ── private subnets ──┐                       ┌── NAT instance, its successor, …
 //	   (one host per subnet)             router (route tables) ──┤── standby NAT gateway

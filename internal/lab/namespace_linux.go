@@ -61,7 +61,7 @@ func (n *Namespace) prepare() error {
 		// A stack of several interfaces must not drop what comes in by another than it would go out by.
 		"net/ipv4/conf/all/rp_filter":     "0",
 		"net/ipv4/conf/default/rp_filter": "0",
-		// The client asks again when it has no answer; nothing else limits how fast hosts are told of errors.
+		// Every packet that cannot go on is to be told of, not a few in a second.
 		"net/ipv4/icmp_ratelimit": "0",
 	})
 }
