@@ -4,7 +4,10 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
+
+	"go4.org/netipx"
 
 	"polynat/internal/sim"
 	"polynat/internal/sim/huaweicloud"
@@ -117,7 +120,9 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 	}
 	setup.Moves = append(setup.Moves, Move{Name: "change ports", Cuts: true, Configure: editHuaweicloud(changePorts)})
 	if rule, target, ok := balanced(b); ok {
-		other := target + "-other"
+		other := another(target, maxKey, func(key string) bool {
+			return b.at("service", "loadBalancers", key) != nil || b.at("service", "instances", key) != nil || b.at("privateNat", "targets", key) != nil
+		})
 		setup.Moves = append(setup.Moves,
 			Move{Name: "second load balancer", Configure: editHuaweicloud(func(b block) error { return copyBalancer(b, target, other) })},
 			Move{Name: "move rule " + rule, Cuts: true, Configure: editHuaweicloud(func(b block) error {
@@ -168,6 +173,25 @@ func changePorts(b block) error {
 	return nil
 }
 
+// How long keys and names may be.
+const (
+	maxKey  = 31
+	maxName = 64
+)
+
+// another is a key or a name like the one that is given, no longer than limit and not taken.
+func another(like string, limit int, taken func(string) bool) string {
+	for n := 1; ; n++ {
+		suffix := "-other"
+		if n > 1 {
+			suffix += strconv.Itoa(n)
+		}
+		if found := like[:min(len(like), limit-len(suffix))] + suffix; !taken(found) {
+			return found
+		}
+	}
+}
+
 // copyBalancer adds a load balancer like another one.
 func copyBalancer(b block, from, to string) error {
 	var other map[string]any
@@ -176,33 +200,53 @@ func copyBalancer(b block, from, to string) error {
 	}
 	delete(other, "address")
 	if name, ok := other["name"].(string); ok {
-		other["name"] = name + "-other"
+		other["name"] = another(name, maxName, func(string) bool { return false })
 	}
 	b.at("service", "loadBalancers")[to] = other
 	return nil
 }
 
-// fixTransitIPs gives every transit IP an address of its own that it does not have: from the tenth of its subnet on.
+// fixTransitIPs gives every transit IP an address that none of its subnet has: from the tenth on, or further on where so many
+// transit IPs may have those. One for which the subnet has none left keeps its own.
 func fixTransitIPs(b block) error {
-	next := map[string]netip.Addr{}
-	for _, key := range b.at("privateNat", "transitIps").keys() {
-		transit := b.at("privateNat", "transitIps", key)
-		name := transit.text("network")
-		cidr, err := netip.ParsePrefix(b.at("privateNat", "networks", name, "subnet").text("cidr"))
+	nat := b.at("privateNat")
+	transits := nat.at("transitIps")
+	taken, free := map[string]bool{}, map[string]netip.Addr{}
+	for _, key := range transits.keys() {
+		transit := transits.at(key)
+		taken[placeOf(nat, transit)+" "+transit.text("address")] = true
+	}
+	for _, key := range transits.keys() {
+		transit := transits.at(key)
+		place, subnet := placeOf(nat, transit), nat.at("networks", transit.text("network"), "subnet")
+		cidr, err := netip.ParsePrefix(subnet.text("cidr"))
 		if err != nil {
 			return err
 		}
-		a, ok := next[name]
+		a, ok := free[place]
 		if !ok {
 			a = cidr.Addr()
-			for range 10 {
+			// Automatic ones begin behind the subnet's own address, and its router may be among them.
+			for range max(10, len(transits)+3) {
 				a = a.Next()
 			}
 		}
-		for a.String() == transit.text("address") {
+		for a.String() == subnet.text("gateway") || taken[place+" "+a.String()] {
 			a = a.Next()
 		}
-		transit["address"], next[name] = a.String(), a.Next()
+		end := netipx.PrefixLastIP(cidr).Prev().Prev() // the cloud keeps the last three
+		if free[place] = a; a.Less(end) {
+			transit["address"], free[place] = a.String(), a.Next()
+		}
 	}
 	return nil
+}
+
+// placeOf is the subnet of a transit IP: two keys of networks may stand for one that exists.
+func placeOf(nat, transit block) string {
+	name := transit.text("network")
+	if id := nat.at("networks", name, "subnet").text("id"); id != "" {
+		return "subnet " + id
+	}
+	return "network " + name
 }

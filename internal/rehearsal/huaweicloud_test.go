@@ -343,3 +343,51 @@ func TestRulesWithAllPortsAndSeveralRulesAreRehearsed(t *testing.T) {
 		}
 	}
 }
+
+// What a step makes up, a key, a name or an address, may be there already.
+func TestWhatAStepMakesUpMeetsNothingOfTheConfiguration(t *testing.T) {
+	const longKey = "elb-with-a-key-of-thirty-letter"
+	for name, change := range map[string]func(nat, balancers m){
+		"a router where addresses would begin": func(nat, _ m) {
+			nat["networks"].(m)["app"].(m)["subnet"].(m)["gateway"] = "192.168.0.10"
+		},
+		"fixed addresses there": func(nat, _ m) {
+			nat["transitIps"] = m{"main": m{"network": "app", "address": "192.168.0.11"}, "a": m{"network": "app", "address": "192.168.0.12"}, "b": m{"network": "app", "address": "192.168.0.10"}}
+		},
+		"automatic addresses up to there": func(nat, _ m) {
+			for _, key := range strings.Split("abcdefghij", "") {
+				nat["transitIps"].(m)[key] = m{"network": "app"}
+			}
+		},
+		"a subnet that is almost full": func(nat, _ m) {
+			nat["networks"].(m)["app"].(m)["subnet"].(m)["cidr"] = "192.168.0.0/28"
+			for _, key := range strings.Split("abcd", "") {
+				nat["transitIps"].(m)[key] = m{"network": "app"}
+			}
+		},
+		"a long key and a long name": func(nat, balancers m) {
+			balancers[longKey] = balancers["elb01"]
+			balancers[longKey].(m)["name"] = strings.Repeat("E", 64)
+			delete(balancers, "elb01")
+			nat["rules"].(m)["web"].(m)["target"] = longKey
+		},
+		"the key of the other load balancer": func(nat, balancers m) {
+			balancers["elb01-other"] = m{"zones": []any{"cn-north-4a"}, "listeners": m{"http": m{"port": 80, "group": "group-b"}}}
+			nat["rules"].(m)["second"] = m{"transitIp": "main", "target": "elb01-other", "protocol": "tcp", "port": 81, "targetPort": 80}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report, err := rehearseHuaweicloud(t, nil, func(block m) {
+				change(block["privateNat"].(m), block["service"].(m)["loadBalancers"].(m))
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range report.Setups[0].Steps {
+				for _, p := range s.Problems {
+					t.Errorf("step %s: %s", s.Name, p)
+				}
+			}
+		})
+	}
+}
