@@ -13,7 +13,7 @@ import (
 // shown is what the README shows as the output of a command, and the arguments of the command.
 func shown(t *testing.T, marker string) (args []string, output string) {
 	t.Helper()
-	readme, err := os.ReadFile("README.md")
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
