@@ -2,6 +2,7 @@ package privatenat
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -37,6 +38,9 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	}
 	if args.Provider == nil {
 		return nil, errors.New("provider: is missing (make one with huaweicloud.NewProvider and a region)")
+	}
+	if err := args.checkName(name); err != nil {
+		return nil, err
 	}
 	n := &PrivateNAT{}
 	if err := ctx.RegisterComponentResource(TypeToken, name, n, opts...); err != nil {
@@ -201,20 +205,31 @@ func (b *builder) outputs() {
 
 // reached tells how a target is reached and how that is tried, with %s for the address.
 func (r Rule) reached(t Target) (url, check string) {
-	port := strings.TrimPrefix(r.socket(), r.protocol()+" ")
-	if r.protocol() == anything {
+	protocol, port, targetPort := r.protocol(), r.Port, r.TargetPort
+	keys := sorted(t.Listeners)
+	if protocol == anything && len(keys) > 0 { // any of them tells whether the load balancer answers
+		l := t.Listeners[keys[0]]
+		protocol, port, targetPort = l.transport(), l.Port, l.Port
+	}
+	if protocol == anything {
 		return "any://%s", "ping -c 1 -W 5 %s"
 	}
-	for _, l := range t.Listeners {
-		scheme := strings.ToLower(l.Protocol)
-		if l.Port == r.TargetPort && (scheme == "http" || scheme == "https") {
-			url = scheme + "://%s:" + port + "/"
-			return url, "curl --fail --silent --show-error --max-time 5 " + url
+	for _, k := range keys {
+		l := t.Listeners[k]
+		if l.Port != targetPort || l.transport() != protocol {
+			continue
+		}
+		const curl = "curl --fail --silent --show-error --max-time 5 "
+		switch url := fmt.Sprintf("%s://%%s:%d/", strings.ToLower(l.Protocol), port); strings.ToUpper(l.Protocol) {
+		case "HTTP":
+			return url, curl + url
+		case "HTTPS": // no certificate is for the address of a transit IP
+			return url, curl + "--insecure " + url
 		}
 	}
-	flags := "-z -w 5 "
-	if r.protocol() == udp {
-		flags = "-z -u -w 5 "
+	flags := "-z -w 5"
+	if protocol == udp {
+		flags = "-z -u -w 5"
 	}
-	return r.protocol() + "://%s:" + port, "nc " + flags + "%s " + port
+	return fmt.Sprintf("%s://%%s:%d", protocol, port), fmt.Sprintf("nc %s %%s %d", flags, port)
 }

@@ -215,7 +215,7 @@ func TestTheOutputsSayWhereATargetIsReachedAndHowToTryIt(t *testing.T) {
 		},
 		"checks": {
 			"web":   "curl --fail --silent --show-error --max-time 5 http://" + at + ":8080/",
-			"tls":   "curl --fail --silent --show-error --max-time 5 https://" + at + ":443/",
+			"tls":   "curl --fail --silent --show-error --max-time 5 --insecure https://" + at + ":443/",
 			"dns":   "nc -z -u -w 5 " + at + " 53",
 			"ssh":   "nc -z -w 5 " + at + " 22",
 			"whole": "ping -c 1 -W 5 192.168.7.9",
@@ -288,6 +288,40 @@ func TestTransitIPsWithAFixedAddressComeFirst(t *testing.T) {
 	for name, o := range transits {
 		if got, want := slices.Contains(o.Dependencies, transits["nat-transit-fixed"].URN), name != "nat-transit-fixed"; got != want {
 			t.Errorf("%s waits for the fixed one: %v, want %v", name, got, want)
+		}
+	}
+}
+
+func TestTheCheckOfARuleTriesTheListenerThatItLeadsTo(t *testing.T) {
+	listeners := map[string]privatenat.Listener{"a": {Protocol: "HTTPS", Port: 443}, "b": {Protocol: "QUIC", Port: 443}, "c": {Protocol: "HTTP", Port: 80}}
+	for _, c := range []struct {
+		rule       privatenat.Rule
+		url, check string
+	}{
+		{privatenat.Rule{Protocol: "udp", Port: 8443, TargetPort: 443}, "udp://%s:8443", "nc -z -u -w 5 %s 8443"},
+		{privatenat.Rule{Protocol: "tcp", Port: 8443, TargetPort: 443}, "https://%s:8443/", "curl --fail --silent --show-error --max-time 5 --insecure https://%s:8443/"},
+		{privatenat.Rule{Protocol: "any"}, "https://%s:443/", "curl --fail --silent --show-error --max-time 5 --insecure https://%s:443/"},
+	} {
+		url, check := c.rule.Reached(privatenat.Target{Type: privatenat.LoadBalancer, Listeners: listeners})
+		if url != c.url || check != c.check {
+			t.Errorf("%+v: %s and %s, want %s and %s", c.rule, url, check, c.url, c.check)
+		}
+	}
+}
+
+func TestAGatewayDoesNotTakeOverANameThatTheCloudRefuses(t *testing.T) {
+	for _, name := range []string{"private.nat", strings.Repeat("n", 65)} {
+		args := newArgs()
+		args.Gateway.Name = ""
+		made, err := recorder.Run(func(ctx *pulumi.Context) (err error) {
+			if args.Provider, err = huaweicloud.NewProvider(ctx, "one", nil); err != nil {
+				return err
+			}
+			_, err = privatenat.New(ctx, name, args)
+			return err
+		}, recorder.Options{})
+		if err == nil || !strings.Contains(err.Error(), "gateway.name") || len(made.Named(dnatRule)) > 0 {
+			t.Errorf("%s: error %v", name, err)
 		}
 	}
 }

@@ -76,6 +76,15 @@ func (c *checks) gateway() {
 	}
 }
 
+// checkName refuses a name of the component that the gateway cannot take over.
+func (a *Args) checkName(name string) error {
+	var l problem.List
+	if a.Gateway.Name == "" && !gatewayNames.MatchString(name) {
+		l.Add("gateway.name", name, "is the component's name, and must be 1 to 64 letters, digits, underscores and hyphens", "give the gateway a name of its own")
+	}
+	return l.Err()
+}
+
 // meanwhile is how many rules there are in the middle of an update, of both kinds: the gateway gets its size first, then
 // rules are made, and at last those deleted that are gone. One that is replaced is deleted before.
 func (c *checks) meanwhile() int {
@@ -98,6 +107,9 @@ func (g Gateway) spec() string {
 }
 
 func (c *checks) networks() {
+	if len(c.Networks) == 0 {
+		c.Missing("networks", "name at least one network of applications")
+	}
 	for _, k := range sorted(c.Networks) {
 		n, field := c.Networks[k], "networks."+k
 		network.Key(&c.List, field, k)
@@ -125,6 +137,9 @@ func plain(in pulumi.StringInput) string {
 }
 
 func (c *checks) transitIPs() {
+	if len(c.TransitIPs) == 0 {
+		c.Missing("transitIps", "name at least one address where applications reach the services")
+	}
 	taken := map[string]string{}
 	for _, k := range sorted(c.TransitIPs) {
 		t, field := c.TransitIPs[k], "transitIps."+k
@@ -160,6 +175,8 @@ func (c *checks) target(key string) {
 		}
 	} else if a, err := netip.ParseAddr(t.Address); address && (err != nil || !a.Is4()) {
 		c.Add(field+".address", t.Address, "is not an IPv4 address", "write four numbers")
+	} else if address && !a.IsGlobalUnicast() {
+		c.Add(field+".address", t.Address, "is not an address of a host", "give the one that answers")
 	}
 	if port := t.PortID != nil; port == (t.Type == Address) {
 		if port {
