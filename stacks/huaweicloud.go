@@ -266,7 +266,7 @@ func (s *huaweicloudSetup) validate() error {
 		if err := s.privateNATArgs().Validate(); err != nil {
 			for _, e := range leaves(under("huaweicloud.privateNat", err)) {
 				var p problem.Problem
-				if errors.As(e, &p); service == nil || p.Field != "huaweicloud.privateNat.gateway.vpcCidr" {
+				if errors.As(e, &p); service == nil || !s.saidByService(p.Field) {
 					problems = append(problems, e) // what service says wrong is said once
 				}
 			}
@@ -281,6 +281,15 @@ func (s *huaweicloudSetup) validate() error {
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems.Err()
+}
+
+// saidByService reports whether a field of privateNat is none that the configuration has: service says what stands there.
+func (s *huaweicloudSetup) saidByService(field string) bool {
+	rest, ok := strings.CutPrefix(field, "huaweicloud.privateNat.targets.")
+	target, _, _ := strings.Cut(rest, ".")
+	_, balancer := s.config.Service.LoadBalancers[target]
+	_, instance := s.config.Service.Instances[target]
+	return field == "huaweicloud.privateNat.gateway.vpcCidr" || ok && (balancer || instance)
 }
 
 // disguised finds a target that is a load balancer of service by its port or its address: the cloud counts it as that, and

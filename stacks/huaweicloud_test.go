@@ -307,7 +307,21 @@ var badHuaweicloud = []struct {
 			"odd":     block{"type": "load-balancer", "portId": "p", "listeners": block{"x": block{"protocol": "SCTP", "port": 0}}},
 			"vm":      block{"type": "instance", "portId": "p", "listeners": block{"x": block{"protocol": "TCP", "port": 1}}},
 			"port":    block{"type": "address", "address": "10.0.0.9", "portId": "p"},
+			"group":   block{"type": "address", "address": "224.0.0.1"},
 		})
+	}},
+	{"no applications", func(h *hw) {
+		for _, key := range []string{"networks", "transitIps", "rules"} {
+			h.set("privateNat."+key, nil)
+		}
+	}},
+	{"a listener's port out of range", func(h *hw) {
+		h.set("service.loadBalancers.elb01.listeners.http.port", 70000)
+		h.set("privateNat.rules.web.targetPort", 70000)
+	}},
+	{"routers where none can be", func(h *hw) {
+		h.set("service.subnet.gateway", "10.0.0.0")
+		h.set("privateNat.networks.app.subnet.gateway", "192.168.0.255")
 	}},
 	{"targets that the services have already", func(h *hw) {
 		h.set("privateNat.targets.elb01", block{"type": "instance", "portId": "p"})

@@ -120,8 +120,12 @@ func (n Network) Problems(field string, balanced bool) problem.List {
 	Name(&l, field+"vpc.name", n.VPC.Name)
 	Name(&l, field+"subnet.name", n.Subnet.Name)
 	if g := n.Subnet.Gateway; g != "" {
-		if a, err := netip.ParseAddr(g); err != nil || subnet.IsValid() && !subnet.Contains(a) {
+		a, err := netip.ParseAddr(g)
+		switch {
+		case err != nil || subnet.IsValid() && !subnet.Contains(a):
 			l.Add(field+"subnet.gateway", g, "is not an address of the subnet "+n.Subnet.CIDR, "leave it out for the first")
+		case subnet.IsValid() && (a == subnet.Addr() || a == netipx.PrefixLastIP(subnet)):
+			l.Add(field+"subnet.gateway", g, "is that of the subnet "+n.Subnet.CIDR+" itself or its broadcast", "leave it out for the first")
 		}
 	}
 	return l
