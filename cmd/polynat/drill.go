@@ -29,10 +29,9 @@ counts what clients see: 50 new connections a second from three subnets, each gi
 established before. All drills, or those that are named.
 
 decided is the time from the fault to the first route that is moved; no new connection, the longest time in which no
-client had an answer on a new one. Lost and cut are counted over all runs; transitions of a zone from instance to standby or
-back, and calls of the controller to the AWS API beside those of
-each minute, are the most in one run. The API of the lab answers within
-milliseconds: what the real one takes has to be added.
+client had an answer on a new one. Lost and cut are counted over all runs. Transitions of a zone from instance to standby
+or back, and calls to the AWS API in the runs of the controller that moved a route (where none did, in all but those of each
+minute), are the most in one run. The API of the lab answers within milliseconds: what the real one takes has to be added.
 
 Needs Linux, root, and the Go toolchain, which builds the programs. Touches no network but its own; nothing is left of it,
 even when it is killed.

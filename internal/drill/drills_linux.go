@@ -77,7 +77,7 @@ func drills() []drill {
 			notes: []string{"one minute of packets; an hour of simulated time is in the tests of internal/failover"}},
 		drill{name: "API down", runs: 1, play: apiDown, bounds: []bound{moved(0), nothingLost()}},
 		drill{name: "API down while dead", runs: 3, play: apiDownWhileDead, bounds: []bound{back(apiBackIn), moved(1)},
-			notes: []string{"measured from the API's return, 10 s after the death; calls include those that failed meanwhile"}},
+			notes: []string{"measured from the API's return, 10 s after the death"}},
 		drill{name: "API throttled", runs: 3, play: apiThrottled, bounds: []bound{back(apiBackIn), moved(1)},
 			notes: []string{"every other call is refused with RequestLimitExceeded"}},
 		drill{name: "standby broken", runs: 1, play: standbyBroken, bounds: []bound{moved(0), nothingLost()}},

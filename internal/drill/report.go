@@ -63,7 +63,8 @@ type Result struct {
 	AttemptedConnections   int `json:"attemptedConnections"`
 	CutConnections         int `json:"cutConnections"`
 	EstablishedConnections int `json:"establishedConnections"`
-	// Transitions of a zone from instance to standby or back, and calls of the controller to the AWS API: the most in one run.
+	// Transitions of a zone from instance to standby or back, and calls to the AWS API in the runs of the controller that
+	// moved a route, or where none did, in all but those of each minute: the most in one run.
 	Transitions int `json:"transitions"`
 	APICalls    int `json:"apiCalls"`
 

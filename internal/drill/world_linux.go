@@ -57,8 +57,17 @@ type call struct {
 	at time.Time
 }
 
-// run of a function, from begin to end.
-type run struct{ begin, end time.Time }
+// run of a controller, from begin to end. A quiet one was about a minute in which nothing failed.
+type run struct {
+	function   string
+	begin, end time.Time
+	quiet      bool
+}
+
+// has says that a call was made in the run.
+func (r run) has(c call) bool {
+	return c.Caller == r.function && !c.at.Before(r.begin) && !c.at.After(r.end)
+}
 
 // zone is one zone's names.
 type zone struct {
@@ -298,9 +307,9 @@ func (w *world) ran(r lambdaruntime.Report) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.reports = append(w.reports, r)
-	if w.quiet[r.RequestID] {
-		now := time.Now()
-		w.runs = append(w.runs, run{now.Add(-r.Duration), now})
+	now := time.Now()
+	if slices.ContainsFunc(w.zones, func(z *zone) bool { return z.controller == r.Function }) {
+		w.runs = append(w.runs, run{r.Function, now.Add(-r.Duration), now, w.quiet[r.RequestID]})
 	}
 }
 
@@ -454,19 +463,31 @@ func (w *world) instance(z *zone) (string, *lab.Node) {
 	return "", nil
 }
 
-// callsOf counts the calls of the controllers from a time on. What they ask each minute, whatever happens, is not counted.
+// callsOf counts the calls of the controllers from a time on: in the runs that moved a route, or, where there is none, in
+// all but those that there are each minute, whatever happens.
 func (w *world) callsOf(since time.Time) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	count := 0
-	for _, c := range w.calls {
-		ours := slices.ContainsFunc(w.zones, func(z *zone) bool { return c.Caller == z.controller })
-		usual := slices.ContainsFunc(w.runs, func(r run) bool { return !c.at.Before(r.begin) && !c.at.After(r.end) })
-		if ours && !usual && !c.at.Before(since) {
-			count++
+	moved, other := 0, 0
+	for _, r := range w.runs {
+		count, moves := 0, false
+		for _, c := range w.calls {
+			if r.has(c) && !c.at.Before(since) {
+				count++
+				moves = moves || c.Action == "ReplaceRoute" || c.Action == "CreateRoute"
+			}
+		}
+		switch {
+		case moves:
+			moved += count
+		case !r.quiet:
+			other += count
 		}
 	}
-	return count
+	if moved > 0 {
+		return moved
+	}
+	return other
 }
 
 // footprint is what the functions took: memory and cold starts.
