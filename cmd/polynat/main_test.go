@@ -118,8 +118,15 @@ func TestASetupIsRehearsedAloneWhenItIsNamed(t *testing.T) {
 	}
 }
 
+// race is whether the race detector is on, with which the walk of AWS takes minutes.
+var race bool
+
 func TestTheREADMEShowsWhatTheRehearsalPrints(t *testing.T) {
-	status, stdout, stderr := polynat(t, "rehearse")
+	setups := []string{"alicloud", "huaweicloud", "aws"}
+	if race {
+		setups = setups[:2]
+	}
+	status, stdout, stderr := polynat(t, append([]string{"rehearse"}, setups...)...)
 	if status != 0 {
 		t.Fatalf("status %d\n%s", status, stderr)
 	}
@@ -129,6 +136,10 @@ func TestTheREADMEShowsWhatTheRehearsalPrints(t *testing.T) {
 	}
 	_, block, _ := strings.Cut(string(readme), "<!-- output: rehearse -->\n```console\n$ go run ./cmd/polynat rehearse\n")
 	block, _, _ = strings.Cut(block, "```")
+	if race {
+		before, _, _ := strings.Cut(block, "subnets without a way out")
+		block = before[:strings.LastIndex(before, "\n\n")+1]
+	}
 	// Seconds differ from run to run.
 	seconds := regexp.MustCompile(`\d+\.\d\d`)
 	if want, got := seconds.ReplaceAllString(block, "0.00"), seconds.ReplaceAllString(stdout, "0.00"); want != got {

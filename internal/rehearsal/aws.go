@@ -140,7 +140,7 @@ func AWSSetup(config map[string]string) (setup Setup, ok bool, err error) {
 		return newAWSWorld(aws.New(aws.Options{Region: region, Unknown: u, AddressQuota: -1}))
 	}
 	setup = Setup{
-		Name: "aws", Key: awsKey, World: newWorld(aws.UnknownBehaviours{}), Moves: awsMoves(b, programs.configure), Close: programs.remove,
+		Name: "aws", Key: awsKey, StopsAtErrors: true, World: newWorld(aws.UnknownBehaviours{}), Moves: awsMoves(b, programs.configure), Close: programs.remove,
 		Terms: Terms{Step: "step", Holes: "subnets without a way out", Reaches: "subnets leave"},
 	}
 	setup.Variants = []Variant{{
