@@ -39,7 +39,7 @@ List prices in USD of %s, for %s; without tax, free tiers and discounts.`, cost.
 	f.StringVar(&q.Region, "region", "us-east-1", "AWS region")
 	f.Float64Var(&q.InGB, "in-gb", 0, "traffic from the Internet in a month, in `GB` of 2^30 bytes, over all zones")
 	f.Float64Var(&q.OutGB, "out-gb", 0, "traffic to the Internet in a month, in `GB`")
-	f.StringVar(&q.InstanceType, "instance-type", "c6gn.large", "type of a NAT instance")
+	f.StringVar(&q.InstanceType, "instance-type", "t4g.small", "type of a NAT instance")
 	f.Float64Var(&q.InstanceHourUSD, "instance-hour-usd", 0, "price of its hour, if not the table's: Spot, savings plan, other type")
 	f.IntVar(&q.Zones, "zones", 1, "availability zones with a NAT")
 	f.StringVar(&flags.standby, "standby", string(cost.StandbyPerZone), "NAT gateways that stand by: perZone, shared or none")
@@ -54,6 +54,9 @@ func runCost(w io.Writer, flags costFlags) error {
 		return fmt.Errorf("--format: %q: is not known (use text or json)", flags.format)
 	}
 	q := flags.question
+	if q.Zones < 1 {
+		return fmt.Errorf("--zones: %d: is less than one (give the number of zones with a NAT)", q.Zones)
+	}
 	q.Standby = cost.Standby(flags.standby)
 	if flags.economy {
 		q.Detection = natzone.EconomyDetection()
@@ -90,6 +93,10 @@ func writeCost(w io.Writer, a cost.Answer) error {
 		}
 	}
 	errs = append(errs, t.Flush())
-	_, err := fmt.Fprintf(w, "\nsaving %.2f USD a month; the instances are the cheaper way from %.0f GB a month on (list prices of %s)\n", a.SavingUSD, a.BreakEvenGB, cost.AsOf())
+	verdict := fmt.Sprintf("saving %.2f USD", a.SavingUSD)
+	if a.SavingUSD < 0 {
+		verdict = fmt.Sprintf("costing %.2f USD more", -a.SavingUSD)
+	}
+	_, err := fmt.Fprintf(w, "\n%s a month; the instances are the cheaper way from %.0f GB a month on (list prices of %s)\n", verdict, a.BreakEvenGB, cost.AsOf())
 	return errors.Join(append(errs, err)...)
 }

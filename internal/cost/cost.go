@@ -1,7 +1,9 @@
 package cost
 
 import (
+	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -163,8 +165,8 @@ func (q Question) check(p Prices) (float64, error) {
 	if q.Zones < 1 {
 		problems.Number("zones", q.Zones, "is less than one", "give the number of zones with a NAT")
 	}
-	if q.InGB < 0 || q.OutGB < 0 {
-		problems.Add("traffic", "negative", "is no amount of traffic", "give GB a month, 0 or more")
+	if !(q.InGB >= 0 && q.OutGB >= 0) || math.IsInf(q.InGB+q.OutGB, 0) { // NaN is neither
+		problems.Add("traffic", fmt.Sprintf("%g in, %g out", q.InGB, q.OutGB), "is no amount of traffic", "give GB a month, 0 or more")
 	}
 	if q.InstanceHourUSD < 0 {
 		problems.Add("instanceHourUSD", "negative", "is no price", "give USD an hour")

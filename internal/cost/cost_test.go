@@ -139,7 +139,8 @@ func TestWhatHasNoPriceIsRefusedWithTheWayOut(t *testing.T) {
 		"instanceType: is missing":   func(q *Question) { q.InstanceType = "" },
 		`standby: "some"`:            func(q *Question) { q.Standby = "some" },
 		"zones: -1":                  func(q *Question) { q.Zones = -1 },
-		`traffic: "negative"`:        func(q *Question) { q.OutGB = -1 },
+		`traffic: "0 in, -1 out"`:    func(q *Question) { q.OutGB = -1 },
+		`traffic: "NaN in, 0 out"`:   func(q *Question) { q.InGB = math.NaN() },
 		`instanceHourUSD: "negative`: func(q *Question) { q.InstanceHourUSD = -1 },
 	} {
 		q := ok
