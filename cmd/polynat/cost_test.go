@@ -48,7 +48,7 @@ func TestCostAnswersThePublishedExampleAsJSON(t *testing.T) {
 
 func TestCostForPeopleNamesItemsSavingAndTheDateOfThePrices(t *testing.T) {
 	var out, errs bytes.Buffer
-	if status := run(context.Background(), strings.Fields("cost --in-gb 1000 --out-gb 500 --instance-type t4g.small --zones 3 --economy --observability"), &out, &errs); status != 0 {
+	if status := run(context.Background(), strings.Fields("cost --in-gb 10000 --out-gb 500 --instance-type t4g.small --zones 3 --economy --observability"), &out, &errs); status != 0 {
 		t.Fatalf("status %d: %s", status, &errs)
 	}
 	for _, want := range []string{"by NAT gateway", "by NAT instance", "standby NAT gateway", "CloudWatch alarms", "saving", "list prices of 20"} {

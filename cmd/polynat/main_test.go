@@ -206,7 +206,7 @@ func TestAWrongConfigurationIsRefusedBeforeAnythingIsRehearsed(t *testing.T) {
 
 func TestSlicesAreRehearsedBeforeTheWholeSwitch(t *testing.T) {
 	dir := devWith(t, "      #release: [1.0.0.0/8, 2.0.0.0/7]", "      release: [1.0.0.0/8, 2.0.0.0/7]")
-	status, stdout, stderr := polynat(t, "rehearse", "--faults=false", "--dir", dir)
+	status, stdout, stderr := polynat(t, "rehearse", "alicloud", "--faults=false", "--dir", dir)
 	if status != 0 || !strings.Contains(stdout, "switch, the slices of release           6") {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)
 	}
@@ -216,7 +216,7 @@ func TestAStepThatFailsSaysWhyInTextAndJSON(t *testing.T) {
 	dir := devWith(t, "bandwidth: 100 # number, required: 1 to 200 Mbit/s", "bandwidth: 50 # number, required: 1 to 200 Mbit/s")
 	const reason = "50 Mbit/s: is less than the 100 Mbit/s of the old gateway's address"
 	for _, format := range []string{"text", "json"} {
-		status, stdout, stderr := polynat(t, "rehearse", "--format", format, "--dir", dir)
+		status, stdout, stderr := polynat(t, "rehearse", "alicloud", "--format", format, "--dir", dir)
 		if status != 1 || !strings.Contains(stdout, reason) || !strings.HasSuffix(stderr, "error: a step was refused or failed; nothing was lost\n") {
 			t.Errorf("%s: status %d\n%s%s", format, status, stdout, stderr)
 		}
