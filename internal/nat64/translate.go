@@ -117,6 +117,12 @@ func parse6(p []byte, quoted bool) (h header6, payload []byte, err error) {
 	}
 }
 
+// global says whether an address may be reached through the well-known prefix: never the instance's own services, such as
+// its metadata, nor private networks (RFC 6052, 3.1).
+func global(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !a.IsLinkLocalUnicast() && !a.IsLoopback()
+}
+
 // to4 translates a packet of a client.
 func (t *translator) to4(out, packet []byte, quoted bool) ([]byte, error) {
 	h, payload, err := parse6(packet, quoted)
@@ -127,6 +133,9 @@ func (t *translator) to4(out, packet []byte, quoted bool) ([]byte, error) {
 		return nil, errUnsupported // not for us, or from one who pretends to be on the Internet
 	}
 	src, dst := t.from6(h.src), t.from6(h.dst)
+	if !quoted && !global(dst) {
+		return nil, errUnsupported
+	}
 	whole := !h.fragmented || (h.offset == 0 && !h.more)
 	protocol := h.protocol
 	if protocol == icmp6 {

@@ -252,6 +252,8 @@ func TestWhatIsNotTheClientsIsDropped(t *testing.T) {
 	stray[18], stray[19] = 99, 99
 	for name, p := range map[string][]byte{
 		"to another prefix":                packet6(clientAddr, netip.MustParseAddr("2001:db8::1"), udp, make([]byte, 20)),
+		"to the instance's metadata":       packet6(clientAddr, netip.MustParseAddr("64:ff9b::169.254.169.254"), udp, make([]byte, 20)),
+		"to a private network":             packet6(clientAddr, netip.MustParseAddr("64:ff9b::10.0.0.5"), udp, make([]byte, 20)),
 		"as if from the Internet":          packet6(serverV6, serverV6, udp, make([]byte, 20)),
 		"to an address of no client":       stray,
 		"of a protocol without ports":      packet6(clientAddr, serverV6, 99, append(make([]byte, 20), 0)),

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"polynat/internal/natd/kernel"
+	"sync"
 )
 
 // A successor asks its predecessor for the connections that it translates, before it takes the address, and is told of the new ones
@@ -119,7 +120,7 @@ func (a *agent) inherit(ctx context.Context, predecessor netip.Addr) {
 	settled := make(chan struct{})
 	ended := make(chan struct{})
 	go func() {
-		n, err := a.listen(life, predecessor, func() { close(settled) })
+		n, err := a.listen(life, predecessor, sync.OnceFunc(func() { close(settled) }))
 		cancel()
 		a.Log.Info("took connections over", "from", predecessor.String(), "flows", n, "end", text(err))
 		close(ended)

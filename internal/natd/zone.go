@@ -145,7 +145,7 @@ func (z *zone) ways(ctx context.Context) ([]way, error) {
 				w.holder = claim.Foreign
 			}
 			r := find(t.Routes, d)
-			if ok && r == nil && d.Bits() != 0 {
+			if ok && r == nil && d.Bits() != 0 && d.Addr().Is4() {
 				continue // taken away by a change that this instance does not know yet; the default route leads here as well
 			}
 			if r != nil {
@@ -335,7 +335,7 @@ func (z *zone) point(ctx context.Context, w way, to target) error {
 	}
 	err := z.replace(ctx, w, to)
 	if w.exists && (code(err) == "InvalidParameterValue" || code(err) == "InvalidRoute.NotFound") { // "There is no route defined for …"
-		if w.destination.Bits() != 0 {
+		if w.destination.Bits() != 0 && w.destination.Addr().Is4() {
 			return nil
 		}
 		return z.create(ctx, w, to)

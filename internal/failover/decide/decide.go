@@ -418,10 +418,10 @@ func (j *judge) away(id string) {
 	}
 }
 
-// repair moves routes that lead nowhere. One that is missing beside the default route was taken away by a change.
+// repair moves routes that lead nowhere. One of IPv4 that is missing beside the default route was taken away by a change.
 func (j *judge) repair() {
 	for _, r := range j.o.Routes {
-		if r.Missing && r.Destination.Bits() == 0 || r.Blackhole && r.Gateway != j.zone.Standby {
+		if r.Missing && (r.Destination.Bits() == 0 || r.Destination.Addr().Is6()) || r.Blackhole && r.Gateway != j.zone.Standby {
 			j.move(r)
 		}
 	}
