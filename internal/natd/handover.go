@@ -10,13 +10,13 @@ import (
 	"net/netip"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 
 	"polynat/internal/natd/kernel"
-	"sync"
 )
 
 // A successor asks its predecessor for the connections that it translates, before it takes the address, and is told of the new ones
