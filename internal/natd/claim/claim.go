@@ -92,6 +92,10 @@ type Config struct {
 	Settle time.Duration
 	// HookPatience is how long after the start Auto Scaling may still be on its way to the wait that the launch hook is.
 	HookPatience time.Duration
+	// ClaimTimeout is how long a successor may have the address without the routes, which it takes once its way out is proven:
+	// meanwhile the clients of its predecessor have none. Then it gives the claim up, and after Reclaim, which is longer, the
+	// predecessor takes its address back.
+	ClaimTimeout, Reclaim time.Duration
 	// Standby says that there is one to leave the routes to.
 	Standby bool
 	// Backoff of an action that failed: the first pause and the longest. Jitter spreads a pause; nil leaves it as it is.
@@ -106,7 +110,7 @@ func (c Config) Defaults() Config {
 		usual time.Duration
 	}{
 		{&c.StartTimeout, 5 * time.Minute}, {&c.HeartbeatEvery, 15 * time.Second}, {&c.Settle, 10 * time.Second},
-		{&c.HookPatience, 3 * time.Minute},
+		{&c.HookPatience, 3 * time.Minute}, {&c.ClaimTimeout, 15 * time.Second}, {&c.Reclaim, 20 * time.Second},
 		{&c.Backoff, 250 * time.Millisecond}, {&c.MaxBackoff, 2 * time.Second},
 	} {
 		if *d.value == 0 {
@@ -130,11 +134,13 @@ type State struct {
 	Launched bool `json:"launched,omitempty"`
 	// Abandoned says that the launch was given up: the instance is about to be terminated.
 	Abandoned bool `json:"abandoned,omitempty"`
-	// Claimed says that the instance has held the zone at least once, Holding that it was not taken from it since Since.
-	Claimed bool      `json:"claimed,omitempty"`
+	// Attempt is when the address was taken for a claim that is not complete yet.
+	Attempt time.Time `json:"attempt,omitzero"`
+	// Holding says that the instance holds the zone, and that it was not taken from it since Since.
 	Holding bool      `json:"holding,omitempty"`
 	Since   time.Time `json:"since,omitzero"`
-	// Lost is when the routes were seen to point elsewhere, Failovers when at the standby, in the last day.
+	// Lost is when the routes were seen to point elsewhere, or a claim was given up, and Failovers when the routes were at the
+	// standby or a claim was given up, in the last day.
 	Lost      time.Time   `json:"lost,omitzero"`
 	Failovers []time.Time `json:"failovers,omitempty"`
 	// Departed says that the termination hook has its answer.
@@ -152,11 +158,11 @@ type Status struct {
 type Machine struct {
 	config Config
 	state  State
-	// proven since when without a break; zero if it is not.
-	proven time.Time
-	beat   time.Time
-	tries  map[Action]int
-	next   map[Action]time.Time
+	// proven since when without a break, robbed since when of the address alone; zero if it is not.
+	proven, robbed time.Time
+	beat           time.Time
+	tries          map[Action]int
+	next           map[Action]time.Time
 }
 
 // New goes on from a state.
@@ -223,6 +229,11 @@ func (m *Machine) Done(a Action, err error, now time.Time) {
 		m.state.Launched = true
 	case Depart:
 		m.state.Departed = true
+	case TakeAddress:
+		m.robbed = time.Time{}
+		if !m.state.Holding && m.state.Attempt.IsZero() {
+			m.state.Attempt = now
+		}
 	case TakeRoutes:
 		m.state.Since = now // the API may show the old routes until it has settled
 		m.hold(now)
@@ -252,13 +263,18 @@ func (m *Machine) track(o Observation) {
 	}
 	m.state.Failovers = slices.DeleteFunc(m.state.Failovers, func(t time.Time) bool { return o.Now.Sub(t) > memory })
 	z := o.Zone
+	switch {
+	case z == nil || !m.state.Holding || z.Address != WithPeer || !z.any(Self):
+		m.robbed = time.Time{}
+	case m.robbed.IsZero():
+		m.robbed = o.Now
+	}
 	if z == nil || !m.state.Holding || z.At.Before(m.state.Since.Add(m.config.Settle)) {
 		return
 	}
 	switch {
 	case z.any(Standby):
-		m.state.Failovers = append(m.state.Failovers, o.Now)
-		m.lose(o.Now)
+		m.fail(o.Now)
 	case z.any(Peer), !z.any(Self) && !z.any(Vacant):
 		m.lose(o.Now)
 	}
@@ -266,11 +282,17 @@ func (m *Machine) track(o Observation) {
 
 func (m *Machine) lose(now time.Time) { m.state.Holding, m.state.Lost = false, now }
 
+// fail counts against the instance: it waits the longer for its next claim.
+func (m *Machine) fail(now time.Time) {
+	m.state.Failovers = append(m.state.Failovers, now)
+	m.lose(now)
+}
+
 func (m *Machine) hold(now time.Time) {
 	if !m.state.Holding {
 		m.state.Since = now
 	}
-	m.state.Holding, m.state.Claimed = true, true
+	m.state.Holding, m.state.Attempt = true, time.Time{}
 }
 
 // decide is the order of things. The reason says what is waited for.
@@ -284,9 +306,20 @@ func (m *Machine) decide(o Observation) (Action, string) {
 	if !m.state.Launched && !m.state.Holding && o.Now.Sub(m.state.Started) > m.config.StartTimeout {
 		return Abandon, fmt.Sprintf("not ready %s after the start", m.config.StartTimeout)
 	}
+	if m.stuck(o) {
+		reason := fmt.Sprintf("took the zone's address from an instance that works, and cannot complete the claim within %s", m.config.ClaimTimeout)
+		if !m.state.Launched {
+			return Abandon, reason
+		}
+		m.state.Attempt = time.Time{}
+		m.fail(o.Now)
+	}
 	switch {
 	case o.Forwarding != "":
 		return Nothing, o.Forwarding
+	case !m.robbed.IsZero() && o.Now.Sub(m.robbed) > m.config.Reclaim && o.Now.Sub(o.Zone.At) < m.config.Settle:
+		// The own path may well be broken without the address: it proves nothing here.
+		return TakeAddress, "another instance took the zone's address and leaves the routes here"
 	case o.Path != "":
 		return Nothing, o.Path
 	case o.Zone == nil:
@@ -298,9 +331,16 @@ func (m *Machine) decide(o Observation) (Action, string) {
 	return m.take(o)
 }
 
-// wait says why the zone may not be claimed yet; empty if it may, or is held.
+// stuck says that the instance has the address for too long while another one still has the routes. Where the routes are at the
+// standby, or nowhere, nobody is worse off for a claim that takes its time.
+func (m *Machine) stuck(o Observation) bool {
+	a := m.state.Attempt
+	return !m.state.Holding && !a.IsZero() && o.Now.Sub(a) > m.config.ClaimTimeout && o.Zone != nil && o.Zone.any(Peer)
+}
+
+// wait says why the zone may not be claimed yet; empty if it may, as the first time, or is held.
 func (m *Machine) wait(o Observation) string {
-	if m.state.Holding || !m.state.Claimed {
+	if m.state.Holding || m.state.Lost.IsZero() {
 		return ""
 	}
 	switch {

@@ -258,6 +258,127 @@ func TestThePredecessorLetsGoAndNeverClaimsBackFromItsSuccessor(t *testing.T) {
 	}
 }
 
+// successor is a world in which the predecessor works and the own way out through the zone's address does not.
+func successor(t testing.TB) *world {
+	w := newWorld(t)
+	w.egress = false
+	w.zone = Zone{Address: WithPeer, Routes: []Holder{Peer, Peer, Peer}}
+	return w
+}
+
+func TestASuccessorThatCannotUseTheAddressIsAbandoned(t *testing.T) {
+	w := successor(t)
+	w.run(time.Minute)
+	w.want("0s "+string(TurnCheckOff), "0s "+string(TakeAddress), "16s "+string(Abandon))
+	w.zone.Address = WithPeer // the predecessor has taken it back
+	w.run(time.Hour)
+	w.want()
+}
+
+func TestAClaimThatHurtsNobodyMayTakeItsTime(t *testing.T) {
+	w := successor(t)
+	w.zone.Routes = []Holder{Standby, Standby, Standby}
+	w.run(time.Minute)
+	w.egress = true
+	if s := w.run(10 * time.Second); !s.Holds {
+		t.Errorf("status %+v", s)
+	}
+}
+
+func TestAnInstanceThatNobodyWaitsForLeavesTheZoneToThePredecessorThatWorks(t *testing.T) {
+	w := successor(t)
+	w.waiting = false
+	w.run(time.Minute)
+	w.want("0s "+string(TurnCheckOff), "0s "+string(TakeAddress)) // and it is abandoned in vain
+	w.zone.Address = WithPeer
+	w.egress = true
+	if s := w.run(time.Hour); s.Reason != "another instance holds the routes" {
+		t.Errorf("status %+v", s)
+	}
+	w.want()
+	w.zone.Routes = []Holder{Standby, Standby, Standby}
+	w.run(time.Second)
+	w.want("1h1m0s "+string(TakeAddress), "1h1m0s "+string(TakeRoutes))
+}
+
+func TestARestartDoesNotBeginTheClaimTimeoutAnew(t *testing.T) {
+	w := successor(t)
+	w.run(10 * time.Second)
+	w.machine = New(config(), w.machine.State())
+	w.done = nil
+	w.run(time.Minute)
+	w.want("16s " + string(Abandon))
+}
+
+func TestThePredecessorTakesItsAddressBackFromASuccessorThatLeavesTheRoutes(t *testing.T) {
+	w := held(t)
+	w.zone.Address = WithPeer
+	w.broken = true // without the address, it cannot prove anything
+	w.run(20 * time.Second)
+	w.want()
+	w.run(2 * time.Second)
+	w.want("1m21s " + string(TakeAddress))
+	w.broken = false
+	if s := w.run(time.Minute); !s.Holds {
+		t.Errorf("status %+v", s)
+	}
+	w.want()
+}
+
+func TestThePredecessorTakesNoAddressOnAnOldAnswer(t *testing.T) {
+	w := held(t)
+	w.zone.Address = WithPeer
+	w.run(15 * time.Second)
+	w.down = true
+	w.run(time.Minute)
+	w.point(Self, Peer) // meanwhile the successor has completed its claim
+	w.down = false
+	w.run(time.Hour)
+	w.want()
+}
+
+// A pair of agents in one zone: whatever time the successor's address takes to work, and whether it ever does, clients are without
+// a way out for no longer than the predecessor waits.
+func TestAPredecessorAndItsSuccessorNeverLeaveTheZoneForLong(t *testing.T) {
+	rapid.Check(t, func(r *rapid.T) {
+		works := rapid.IntRange(0, 40).Draw(r, "seconds until the successor's way out works")
+		never := rapid.Bool().Draw(r, "never works")
+		hook := rapid.Bool().Draw(r, "a launch hook waits")
+		old, young := held(t), newWorld(t)
+		young.now, young.waiting, young.egress = old.now, hook, false
+		young.zone = Zone{Address: WithPeer, Routes: []Holder{Peer, Peer, Peer}}
+		without, longest := 0, 0
+		for i := range 1800 {
+			young.egress = !never && i >= works
+			before := young.zone
+			young.run(time.Second)
+			other(&old.zone, young.zone, before)
+			before = old.zone
+			old.run(time.Second)
+			other(&young.zone, old.zone, before)
+			if without++; old.zone.Address == Here && old.zone.any(Self) || young.zone.Address == Here && young.zone.any(Self) && young.egress {
+				without = 0
+			}
+			longest = max(longest, without)
+		}
+		if limit := 25; longest > limit {
+			r.Errorf("without a way out for %d s, want at most %d", longest, limit)
+		}
+	})
+}
+
+// other has one agent see what the other one did.
+func other(seen *Zone, did, before Zone) {
+	if did.Address == Here && before.Address != Here {
+		seen.Address = WithPeer
+	}
+	for i, h := range did.Routes {
+		if h == Self && before.Routes[i] != Self {
+			seen.Routes[i] = Peer
+		}
+	}
+}
+
 func TestAFailoverIsFollowedByTheDwell(t *testing.T) {
 	w := held(t)
 	w.failover()

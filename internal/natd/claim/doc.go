@@ -1,7 +1,7 @@
 // Package claim decides what the agent does next: a state machine over observations and the clock, without input and output.
 //
 //	starting ──proven──▶ claiming: check off, address, egress, routes ──▶ holding, launch hook continued
-//	   │ start timeout                ▲                                      │ a route points at the standby: a failover
+//	   │ start or claim timeout       ▲                                      │ a route points at the standby: a failover
 //	   ▼                              │ proven for the dwell without a break  ▼
 //	abandoned                         └──────────────────────────────────  waiting
 //	any, told to go ──▶ leaving: routes to the standby unless a successor has them, termination hook completed
