@@ -83,8 +83,8 @@ type agent struct {
 	kernelLock sync.Mutex
 
 	handover handover
-	asking   sync.Mutex
-	refused  map[netip.Addr]time.Time // whom, and when; under asking
+	stalled  time.Duration // how long a successor may leave unread what it is told
+	peers    peers
 
 	mu         sync.Mutex
 	metadata   metadata.State
@@ -97,6 +97,7 @@ type agent struct {
 	egress     bool
 	seen       *claim.Zone
 	moved      time.Time // when the address was
+	unsure     bool      // whether seen still holds
 	inherited  func()    // ends the listening to a predecessor
 	status     claim.Status
 	kept       record
@@ -105,7 +106,7 @@ type agent struct {
 
 func newAgent(o Options) *agent {
 	a := &agent{
-		Options: o, now: time.Now, said: map[string]string{}, refused: map[netip.Addr]time.Time{},
+		Options: o, now: time.Now, said: map[string]string{}, stalled: 5 * time.Second,
 		wake: make(chan struct{}, 1), converging: make(chan struct{}, 1), proving: make(chan struct{}, 1),
 		forwarding: "the kernel has not been looked at yet", path: "the path has not been tried yet",
 	}
@@ -249,8 +250,9 @@ func (a *agent) ask(ctx context.Context) time.Duration {
 		return jitter(2 * a.Metadata) // it may be throttled
 	}
 	a.mu.Lock()
-	changed := !a.asked || !reflect.DeepEqual(s, a.metadata)
+	changed, had := !a.asked || !reflect.DeepEqual(s, a.metadata), a.has()
 	a.metadata, a.asked, a.networks = s, true, s.Networks
+	a.unsure = a.unsure || had != a.has()
 	a.mu.Unlock()
 	if changed {
 		a.Log.Info("instance metadata", "target", s.Target, "addresses", s.Addresses, "networks", s.Networks, "spot", s.Spot, "rebalance", s.Rebalance, "primaryPublic", s.PrimaryPublic)
@@ -321,6 +323,15 @@ func (a *agent) look(ctx context.Context) {
 	}
 }
 
+// doubts says, once, that the address has come or gone since the API was asked.
+func (a *agent) doubts() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	unsure := a.unsure
+	a.unsure = false
+	return unsure
+}
+
 // observe puts together what is known.
 func (a *agent) observe() claim.Observation {
 	a.mu.Lock()
@@ -341,7 +352,7 @@ func (a *agent) observe() claim.Observation {
 // decide asks the machine and does what it says, until there is nothing to do.
 func (a *agent) decide(ctx context.Context, lookAt *time.Time) time.Duration {
 	for ctx.Err() == nil {
-		if !a.now().Before(*lookAt) {
+		if !a.now().Before(*lookAt) || a.doubts() {
 			a.look(ctx)
 			*lookAt = a.now().Add(a.lookPause())
 		}

@@ -13,9 +13,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/service/ec2"
-	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
-
 	"polynat/internal/natd/kernel"
 )
 
@@ -37,6 +34,8 @@ const (
 	inheritFor, inheritAfter = 30 * time.Second, 2 * time.Second
 	// greeting is how long a predecessor may take to accept: one that is dead must not hold the successor up.
 	greeting = time.Second
+	// acquaintance is how long it is known who belongs to the zone. A successor asks minutes after its launch.
+	acquaintance = time.Second
 )
 
 // tell answers a successor, and nobody else: with whom clients speak is their own affair.
@@ -48,14 +47,16 @@ func (a *agent) tell(w http.ResponseWriter, r *http.Request) {
 	}
 	control := http.NewResponseController(w)
 	// It lasts longer than a question. The server reads on meanwhile, to see whether who asked is still there.
-	if err := errors.Join(control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{})); err != nil {
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
+	ctx, cancel := context.WithTimeout(r.Context(), inheritWait+inheritFor)
+	defer cancel()
 	a.mu.Lock()
 	clients := slices.Clone(a.clients())
 	a.mu.Unlock()
-	out, record, told, live := bufio.NewWriterSize(w, 1<<16), []byte(nil), 0, false
+	out, record, told, live := bufio.NewWriterSize(patient{w, control, a.stalled}, 1<<16), []byte(nil), 0, false
 	send := func(f kernel.Flow) error {
 		record = f.Encode(record[:0])
 		if _, err := out.Write(record); err != nil {
@@ -71,36 +72,46 @@ func (a *agent) tell(w http.ResponseWriter, r *http.Request) {
 		return control.Flush()
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
-	err = a.handover.export(r.Context(), clients, a.Config.Address, send, func() error {
+	err = a.handover.export(ctx, clients, a.Config.Address, send, func() error {
 		live = true
 		return send(kernel.Flow{})
 	})
 	a.Log.Info("handed connections over", "to", from.Addr().String(), "flows", told, "end", text(err))
 }
 
-// successor says that the address is that of an instance of the zone. One question at a time goes to the API, and a refusal is
-// remembered.
+// patient gives each write its own time: a stream is not late as a whole.
+type patient struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	limit   time.Duration
+}
+
+func (p patient) Write(b []byte) (int, error) {
+	if err := p.control.SetWriteDeadline(time.Now().Add(p.limit)); err != nil {
+		return 0, err
+	}
+	return p.w.Write(b)
+}
+
+// peers are the addresses of the zone's instances, as they were asked for last, and the failure if that was one.
+type peers struct {
+	mu        sync.Mutex
+	at        time.Time
+	addresses []netip.Addr
+	err       error
+}
+
+// successor says that the address is that of an instance of the zone. The question to the API is the same whoever asks, and one
+// answer serves all: strangers can neither have it asked often nor keep a successor waiting for more than one answer.
 func (a *agent) successor(ctx context.Context, from netip.Addr) bool {
-	a.asking.Lock()
-	defer a.asking.Unlock()
-	if a.now().Sub(a.refused[from]) < time.Minute {
-		return false
+	a.peers.mu.Lock()
+	defer a.peers.mu.Unlock()
+	if a.now().Sub(a.peers.at) > acquaintance {
+		a.peers.addresses, a.peers.err = a.zone.peers(ctx)
+		a.peers.at = a.now()
 	}
-	ctx, cancel := context.WithTimeout(ctx, call)
-	defer cancel()
-	out, err := a.zone.ec2.DescribeNetworkInterfaces(ctx, &ec2.DescribeNetworkInterfacesInput{Filters: []types.Filter{
-		filter("addresses.private-ip-address", from.String()), filter("vpc-id", a.zone.vpc)}})
-	if err != nil {
-		return false
-	}
-	if slices.ContainsFunc(out.NetworkInterfaces, a.zone.peer) {
-		return true
-	}
-	if len(a.refused) > 1000 {
-		clear(a.refused)
-	}
-	a.refused[from] = a.now()
-	return false
+	a.say("API: instances of the zone", text(a.peers.err))
+	return slices.Contains(a.peers.addresses, from)
 }
 
 // inherit takes over what the predecessor at an address tells. It returns when all that was there is known, or when that takes too

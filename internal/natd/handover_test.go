@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -133,6 +134,58 @@ func TestAStrangerIsNotToldOfConnections(t *testing.T) {
 	}
 }
 
+func TestStrangersDoNotKeepASuccessorWaitingForMoreThanOneAnswer(t *testing.T) {
+	p := newPair(t)
+	now := time.Now()
+	p.predecessor.now = func() time.Time { return now }
+	for i := range 100 {
+		if p.predecessor.successor(t.Context(), netip.AddrFrom4([4]byte{10, 0, 9, byte(i)})) {
+			t.Errorf("stranger %d is taken for a successor", i)
+		}
+	}
+	if !p.predecessor.successor(t.Context(), loopback) {
+		t.Error("the successor is not known")
+	}
+	if asked := len(p.cloud.called()); asked != 1 {
+		t.Errorf("the API was asked %d times within a second", asked)
+	}
+	delete(p.cloud.interfaces, "eni-successor")
+	now = now.Add(2 * acquaintance)
+	if p.predecessor.successor(t.Context(), loopback) {
+		t.Error("one who has left the zone is still known")
+	}
+}
+
+func TestASuccessorThatDoesNotReadEndsItsHandOver(t *testing.T) {
+	p := newPair(t)
+	p.predecessor.stalled = 50 * time.Millisecond
+	ended := make(chan error, 1)
+	p.predecessor.handover.export = func(_ context.Context, _ []netip.Prefix, _ netip.Addr, send func(kernel.Flow) error, _ func() error) error {
+		for {
+			if err := send(kernel.Flow{Protocol: 6}); err != nil {
+				ended <- err
+				return err
+			}
+		}
+	}
+	c, err := net.Dial("tcp4", net.JoinHostPort(loopback.String(), strconv.Itoa(p.successor.Config.HealthPort)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	if _, err := c.Write([]byte("GET " + flowsPath + " HTTP/1.1\r\nHost: predecessor\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-ended:
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("ended with: %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("goes on for one who does not read")
+	}
+}
+
 func TestAnUnknownSuccessorIsRefusedWhenTheAPIDoesNotAnswer(t *testing.T) {
 	p := newPair(t)
 	p.cloud.refuse["DescribeNetworkInterfaces"] = "RequestLimitExceeded"
@@ -187,5 +240,16 @@ func TestTheZoneAsksThePredecessorThatHasTheAddress(t *testing.T) {
 	do(t, z.takeAddress)
 	if diff := cmp.Diff([]string{"10.0.0.11"}, asked); diff != "" {
 		t.Error(diff)
+	}
+
+	// Once the peer has gone, there is nobody to ask.
+	c.mu.Lock()
+	delete(c.interfaces, "eni-peer")
+	c.interfaces["eni-own"].addresses, c.bound, c.calls = []netip.Addr{own}, netip.Addr{}, nil
+	c.mu.Unlock()
+	see(t, z)
+	do(t, z.takeAddress)
+	if len(asked) != 1 {
+		t.Errorf("asked %v", asked)
 	}
 }

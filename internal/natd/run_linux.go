@@ -37,7 +37,7 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	defer k.Close() //nolint:errcheck // the process ends
+	defer k.Close()
 	changes, err := kernel.Watch(ctx)
 	if err != nil {
 		return fmt.Errorf("changes of the kernel: %w", err)
@@ -233,10 +233,14 @@ func (a *agent) answer(ctx context.Context, at netip.AddrPort) {
 	})
 }
 
-// translate64 runs the NAT64, and again when it fails.
+// translate64 runs the NAT64, and again when it fails. Each run gives clients addresses anew, so what the kernel still tracks for
+// the addresses of the last one is forgotten first: its replies would reach another client.
 func (a *agent) translate64(ctx context.Context) {
 	every(ctx, nil, func(ctx context.Context) time.Duration {
-		err := nat64.Run(ctx, nat64.Config{Log: a.Log})
+		_, err := kernel.Forget(nat64.DefaultPool())
+		if err == nil {
+			err = nat64.Run(ctx, nat64.Config{Log: a.Log})
+		}
 		if ctx.Err() == nil {
 			a.say("NAT64", strings.TrimSpace(text(err)))
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/nftables"
+	"github.com/ti-mo/conntrack"
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
@@ -132,7 +133,7 @@ func start(t *testing.T, c *cloud, dir string, change func(*Options)) (a *agent,
 	return a, func() {
 		cancel()
 		<-done
-		must(t, k.Close())
+		k.Close()
 	}
 }
 
@@ -299,10 +300,11 @@ func TestAClientWithoutIPv4IsTranslatedToo(t *testing.T) {
 		return
 	}
 	c := newCloud()
-	a, stop := start(t, c, t.TempDir(), func(o *Options) { o.Config.NAT64 = true })
-	defer stop()
+	dir, with := t.TempDir(), func(o *Options) { o.Config.NAT64 = true }
+	translator := func() bool { _, err := netlink.LinkByName(nat64.Device); return err == nil }
+	a, stop := start(t, c, dir, with)
 	until(t, "it holds", func() bool { return a.health().Holds })
-	until(t, "the translator is there", func() bool { _, err := netlink.LinkByName(nat64.Device); return err == nil })
+	until(t, "the translator is there", translator)
 
 	answer := make(chan string, 1)
 	here, err := netns.Get()
@@ -314,6 +316,34 @@ func TestAClientWithoutIPv4IsTranslatedToo(t *testing.T) {
 	if got := <-answer; got != zoneAddress.String()+"\n" {
 		t.Errorf("the server says %q", got)
 	}
+
+	// A restart gives clients addresses anew. What is tracked for the old ones would reach others.
+	stop()
+	if ofPool(t) == 0 {
+		t.Fatal("the connection is not tracked")
+	}
+	_, stop = start(t, c, dir, with)
+	defer stop()
+	until(t, "the translator is there again", translator)
+	if n := ofPool(t); n > 0 {
+		t.Errorf("%d connections of the last run are tracked", n)
+	}
+}
+
+// ofPool is how many connections of NAT64's clients are tracked.
+func ofPool(t *testing.T) (n int) {
+	t.Helper()
+	ct, err := conntrack.Dial(nil)
+	must(t, err)
+	defer ct.Close()
+	flows, err := ct.Dump(nil)
+	must(t, err)
+	for _, f := range flows {
+		if nat64.DefaultPool().Contains(f.TupleOrig.IP.SourceAddress) {
+			n++
+		}
+	}
+	return n
 }
 
 // fromIPv6 makes a client on a link of its own and returns what the server says of it, or what went wrong.

@@ -30,7 +30,7 @@ type zone struct {
 	groups   AutoScaling
 	log      *slog.Logger
 	now      func() time.Time
-	// predecessor is the primary address of the peer that was seen last with the zone's address, and inherit takes over from it.
+	// predecessor is the primary address of the peer that has the zone's address, if one has, and inherit takes over from it.
 	predecessor netip.Addr
 	inherit     func(context.Context, netip.Addr)
 	// recent are the routes as they were at recentAt.
@@ -86,6 +86,7 @@ func (z *zone) own(ctx context.Context) (*types.NetworkInterface, error) {
 
 // place is where the zone's address is.
 func (z *zone) place(ctx context.Context, own *types.NetworkInterface) (claim.Place, error) {
+	z.predecessor = netip.Addr{}
 	for _, a := range own.PrivateIpAddresses {
 		if aws.ToString(a.PrivateIpAddress) != z.config.Address.String() {
 			continue
@@ -116,6 +117,23 @@ func (z *zone) peer(i types.NetworkInterface) bool {
 		tags[aws.ToString(t.Key)] = aws.ToString(t.Value)
 	}
 	return tags[natzone.TagName] == z.config.Name && tags[natzone.TagZone] == z.config.Zone
+}
+
+// peers are the primary addresses of the interfaces that belong to the zone.
+func (z *zone) peers(ctx context.Context) (addresses []netip.Addr, err error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), call) // the answer is for others as well
+	defer cancel()
+	out, err := z.ec2.DescribeNetworkInterfaces(ctx, &ec2.DescribeNetworkInterfacesInput{Filters: []types.Filter{
+		filter("tag:"+natzone.TagName, z.config.Name), filter("tag:"+natzone.TagZone, z.config.Zone), filter("vpc-id", z.vpc)}})
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range out.NetworkInterfaces {
+		if a, err := netip.ParseAddr(aws.ToString(i.PrivateIpAddress)); err == nil && z.peer(i) {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses, nil
 }
 
 // ways are the zone's routes: one per table and destination. A table that does not exist is asked for by filter, which finds the others.
@@ -226,7 +244,6 @@ func (z *zone) checkOff(ctx context.Context) error {
 func (z *zone) takeAddress(ctx context.Context) error {
 	if z.predecessor.IsValid() && z.inherit != nil {
 		z.inherit(ctx, z.predecessor)
-		z.predecessor = netip.Addr{}
 	}
 	var before claim.Place
 	var moves bool

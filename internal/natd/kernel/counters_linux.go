@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/ti-mo/conntrack"
 )
 
 // Counters asks the kernel for them.
@@ -19,7 +20,12 @@ func (k *Kernel) Counters(outside string) (Counters, error) {
 	var errs [5]error
 	c.Connections, errs[0] = number("nf_conntrack_count")
 	c.Limit, errs[1] = number("nf_conntrack_max")
-	stats, err := k.ct.Stats()
+	ct, err := conntrack.Dial(nil)
+	if err != nil {
+		return c, fmt.Errorf("connection tracking: %w", err)
+	}
+	defer ct.Close() //nolint:errcheck // nothing is lost
+	stats, err := ct.Stats()
 	if err != nil {
 		return c, fmt.Errorf("connection tracking: %w", err)
 	}
@@ -37,7 +43,7 @@ func (k *Kernel) Counters(outside string) (Counters, error) {
 		c.Bytes = s.TxBytes
 		c.Drops += s.RxDropped + s.TxDropped
 	}
-	c.New, errs[2] = k.newConnections()
+	c.New, errs[2] = newConnections()
 	c.Packets, errs[3] = forwarded()
 	c.Allowances, errs[4] = allowances(outside)
 	return c, errors.Join(errs[:]...)
@@ -52,9 +58,13 @@ func number(setting string) (uint64, error) {
 }
 
 // newConnections is what the last rule has counted: rules of type nat see the first packet of a connection only.
-func (k *Kernel) newConnections() (uint64, error) {
+func newConnections() (uint64, error) {
+	nft, err := newTransaction()
+	if err != nil {
+		return 0, err
+	}
 	table := &nftables.Table{Name: TableName, Family: nftables.TableFamilyIPv4}
-	rules, err := k.nft.GetRules(table, &nftables.Chain{Name: "postrouting", Table: table})
+	rules, err := nft.GetRules(table, &nftables.Chain{Name: "postrouting", Table: table})
 	if err != nil {
 		return 0, fmt.Errorf("rules of table %s: %w", TableName, err)
 	}

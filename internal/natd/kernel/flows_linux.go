@@ -13,9 +13,19 @@ import (
 // client's own address, so they would leave untranslated for ever, while every new connection works. The
 // instance's own connections are not translated and stay. It says how many it deleted.
 func Sweep(clients, networks []netip.Prefix, own ...netip.Addr) (int, error) {
+	return forgetAll(func(e entry) bool { return !slices.Contains(own, e.source()) && untranslated(e, clients, networks) })
+}
+
+// Forget deletes all flows that begin at an address of a network, and says how many.
+func Forget(network netip.Prefix) (int, error) {
+	return forgetAll(func(e entry) bool { return network.Contains(e.source()) })
+}
+
+// forgetAll deletes the flows that are doomed.
+func forgetAll(isDoomed func(entry) bool) (int, error) {
 	var doomed [][]byte
 	err := list(func(data []byte) error {
-		if e, ok := parse(data); ok && !slices.Contains(own, e.source()) && untranslated(e, clients, networks) {
+		if e, ok := parse(data); ok && isDoomed(e) {
 			doomed = append(doomed, e.original)
 		}
 		return nil
@@ -23,7 +33,7 @@ func Sweep(clients, networks []netip.Prefix, own ...netip.Addr) (int, error) {
 	if err != nil || len(doomed) == 0 {
 		return 0, err
 	}
-	c, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := dial()
 	if err != nil {
 		return 0, err
 	}
@@ -31,6 +41,9 @@ func Sweep(clients, networks []netip.Prefix, own ...netip.Addr) (int, error) {
 	deleted := 0
 	var failures []error
 	for _, original := range doomed {
+		if err := limit(c); err != nil {
+			return deleted, err
+		}
 		switch err := forget(c, original); {
 		case errors.Is(err, unix.ENOENT): // it has ended by itself
 		case err != nil:

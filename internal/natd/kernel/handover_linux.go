@@ -85,7 +85,7 @@ func Export(ctx context.Context, clients []netip.Prefix, address netip.Addr, sen
 
 // list passes every tracked connection on, one at a time: a full table does not fit into the memory a second time.
 func list(pass func([]byte) error) error {
-	c, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := dial()
 	if err != nil {
 		return err
 	}
@@ -96,6 +96,9 @@ func list(pass func([]byte) error) error {
 	for m, err := range c.ReceiveIter() {
 		if err == nil {
 			err = pass(m.Data)
+		}
+		if err == nil {
+			err = limit(c) // who is told of it may have taken its time
 		}
 		if err != nil {
 			return err

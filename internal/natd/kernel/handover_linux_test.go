@@ -73,7 +73,7 @@ func TestConnectionsGoOnOverAnInstanceThatWasToldOfThem(t *testing.T) {
 	if len(flows) != 6 {
 		t.Errorf("%d flows: %+v", len(flows), flows)
 	}
-	must(t, k.ct.Flush())
+	flush(t)
 	i, err := NewImporter(address)
 	must(t, err)
 	defer i.Close()

@@ -3,45 +3,60 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/google/nftables"
-	"github.com/ti-mo/conntrack"
+	nl "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
 
 // Kernel of the network namespace in which it was opened.
 type Kernel struct {
-	nft   *nftables.Conn
-	ct    *conntrack.Conn
 	links *netlink.Handle
 	// sweeps left to do: flows that were tracked before the rules are looked for after every change of the rules, and once more,
 	// for a packet that was on its way between the two hooks.
 	sweeps int
 }
 
-// Open connects to the kernel. The calling thread's network namespace is the one that is meant, also later: for /proc/sys
-// [Kernel.Converge] has to be called from a thread in the same one.
+// answerTime is the patience with an answer of the kernel. It answers within milliseconds, or within a second or two where it lists a full table.
+const answerTime = 10 * time.Second
+
+// Open connects to the kernel. The calling thread's network namespace is the one that is meant, also later: the methods have to be
+// called from a thread in the same one.
 func Open() (*Kernel, error) {
-	nft, err := nftables.New(nftables.AsLasting())
-	if err != nil {
-		return nil, fmt.Errorf("netlink to nftables: %w", err)
-	}
-	ct, err := conntrack.Dial(nil)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("netlink to connection tracking: %w", err), nft.CloseLasting())
-	}
 	links, err := netlink.NewHandle(unix.NETLINK_ROUTE)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("netlink to interfaces: %w", err), nft.CloseLasting(), ct.Close())
+		return nil, fmt.Errorf("netlink to interfaces: %w", err)
 	}
-	return &Kernel{nft: nft, ct: ct, links: links, sweeps: 1}, nil
+	if err := links.SetSocketTimeout(answerTime); err != nil {
+		links.Close()
+		return nil, fmt.Errorf("netlink to interfaces: %w", err)
+	}
+	return &Kernel{links: links, sweeps: 1}, nil
 }
 
 // Close leaves everything as it is: forwarding goes on without natd.
-func (k *Kernel) Close() error {
-	k.links.Close()
-	return errors.Join(k.nft.CloseLasting(), k.ct.Close())
+func (k *Kernel) Close() { k.links.Close() }
+
+// newTransaction talks to nftables by a new socket for each request: one that lasted would, after a single answer that was not
+// read to its end, take it for that of the next request, and of all that follow.
+func newTransaction() (*nftables.Conn, error) {
+	return nftables.New(nftables.WithSockOptions(limit))
+}
+
+func limit(c *nl.Conn) error { return c.SetDeadline(time.Now().Add(answerTime)) }
+
+// dial is a socket for one request to connection tracking.
+func dial() (*nl.Conn, error) {
+	c, err := nl.Dial(unix.NETLINK_NETFILTER, nil)
+	if err != nil {
+		return nil, err
+	}
+	if err := limit(c); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return c, nil
 }
 
 // Converge compares the kernel with c and changes what differs. An error says that clients are not served as c wants it.
@@ -49,7 +64,7 @@ func (k *Kernel) Converge(c Config) (Report, error) {
 	var r Report
 	var failures []error
 	// The rules come first: they make the kernel load connection tracking, whose settings exist only then.
-	switch changed, err := k.applyRuleset(c); {
+	switch changed, err := applyRuleset(c); {
 	case err != nil:
 		failures = append(failures, fmt.Errorf("nftables: %w", err))
 	case changed != "":

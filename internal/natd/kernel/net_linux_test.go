@@ -135,7 +135,7 @@ func (n *network) open(t testing.TB) *Kernel {
 	t.Helper()
 	k, err := Open()
 	must(t, err)
-	t.Cleanup(func() { must(t, k.Close()) })
+	t.Cleanup(k.Close)
 	return k
 }
 

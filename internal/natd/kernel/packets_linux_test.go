@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+	"github.com/ti-mo/conntrack"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -137,10 +138,10 @@ func TestAConnectionThatTheKernelDoesNotKnow(t *testing.T) {
 			c := example()
 			_, err := k.Converge(c)
 			must(t, err)
-			k.keepPorts(t)
+			keepPorts(t)
 			conn, _, err := n.dial(t, n.client, n.serve(t))
 			must(t, err)
-			must(t, k.ct.Flush())
+			flush(t)
 
 			c.MidStream = midStream
 			_, err = k.Converge(c)
@@ -177,7 +178,7 @@ func TestAServerThatGoesOnWithAnUnknownConnectionIsNotReset(t *testing.T) {
 	far, err := l.Accept()
 	must(t, err)
 	defer far.Close()
-	must(t, k.ct.Flush())
+	flush(t)
 	must(t, far.SetDeadline(time.Now().Add(silence)))
 	if _, err := far.Write([]byte("anyone there")); err != nil {
 		t.Fatal(err)
@@ -206,9 +207,10 @@ func TestFlowsTrackedBeforeTheRulesAreDeleted(t *testing.T) {
 		must(t, err)
 	})
 	defer client.Close()
-	k.nft.FlushTable(nftTable())
-	must(t, k.nft.Flush())
-	untranslatedPacket(t, k, client)
+	nft := transaction(t)
+	nft.FlushTable(nftTable())
+	must(t, nft.Flush())
+	untranslatedPacket(t, client)
 
 	r, err := k.Converge(c)
 	must(t, err)
@@ -253,21 +255,40 @@ func (n *network) packets(t testing.TB) net.PacketConn {
 	return c
 }
 
+func transaction(t testing.TB) *nftables.Conn {
+	t.Helper()
+	nft, err := newTransaction()
+	must(t, err)
+	return nft
+}
+
+// flush has the kernel forget every connection.
+func flush(t testing.TB) {
+	t.Helper()
+	ct, err := conntrack.Dial(nil)
+	must(t, err)
+	defer ct.Close()
+	must(t, ct.Flush())
+}
+
 func nftTable() *nftables.Table {
 	return &nftables.Table{Name: TableName, Family: nftables.TableFamilyIPv4}
 }
 
 // untranslatedPacket sends one and waits until it is tracked. A rule that needs connection tracking has to be left for that.
-func untranslatedPacket(t testing.TB, k *Kernel, from net.Conn) {
+func untranslatedPacket(t testing.TB, from net.Conn) {
 	t.Helper()
-	table := nftTable()
-	k.nft.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: "forward", Table: table},
+	table, nft := nftTable(), transaction(t)
+	nft.AddRule(&nftables.Rule{Table: table, Chain: &nftables.Chain{Name: "forward", Table: table},
 		Exprs: rule(ctState(expr.CtStateBitESTABLISHED), verdict(expr.VerdictAccept))})
-	must(t, k.nft.Flush())
-	_, err := from.Write([]byte("first"))
+	must(t, nft.Flush())
+	ct, err := conntrack.Dial(nil)
+	must(t, err)
+	defer ct.Close()
+	_, err = from.Write([]byte("first"))
 	must(t, err)
 	for end := time.Now().Add(patience); ; {
-		flows, err := k.ct.Dump(nil)
+		flows, err := ct.Dump(nil)
 		must(t, err)
 		for _, f := range flows {
 			if f.TupleOrig.IP.SourceAddress == clientIP {
@@ -281,13 +302,13 @@ func untranslatedPacket(t testing.TB, k *Kernel, from net.Conn) {
 }
 
 // keepPorts translates as natd does not: a flow that keeps its port can be continued by any translator with the same address.
-func (k *Kernel) keepPorts(t testing.TB) {
+func keepPorts(t testing.TB) {
 	t.Helper()
-	table := nftTable()
+	table, nft := nftTable(), transaction(t)
 	ch := &nftables.Chain{Name: "postrouting", Table: table}
-	k.nft.FlushChain(ch)
-	k.nft.AddRule(&nftables.Rule{Table: table, Chain: ch, Exprs: snat(address, false)})
-	must(t, k.nft.Flush())
+	nft.FlushChain(ch)
+	nft.AddRule(&nftables.Rule{Table: table, Chain: ch, Exprs: snat(address, false)})
+	must(t, nft.Flush())
 }
 
 func TestTheAddressIsOnTheInterfaceWhileItIsHeld(t *testing.T) {

@@ -125,12 +125,16 @@ func elements(prefixes []netip.Prefix) ([]nftables.SetElement, error) {
 }
 
 // applyRuleset replaces the table, in one transaction, if it is not as desired. It says what it did.
-func (k *Kernel) applyRuleset(c Config) (string, error) {
+func applyRuleset(c Config) (string, error) {
 	want, err := desired(c)
 	if err != nil {
 		return "", err
 	}
-	have, err := k.read()
+	nft, err := newTransaction()
+	if err != nil {
+		return "", err
+	}
+	have, err := readRuleset(nft)
 	if err != nil {
 		return "", fmt.Errorf("read table %s: %w", TableName, err)
 	}
@@ -141,13 +145,13 @@ func (k *Kernel) applyRuleset(c Config) (string, error) {
 	table := &nftables.Table{Name: TableName, Family: nftables.TableFamilyIPv4}
 	if have != nil {
 		what = "ruleset: differed in " + firstDifference(have.String(), want.String())
-		k.nft.DelTable(table)
+		nft.DelTable(table)
 	}
-	table = k.nft.AddTable(table)
+	table = nft.AddTable(table)
 	ids := map[string]uint32{}
 	for _, name := range slices.Sorted(maps.Keys(want.sets)) {
 		set := &nftables.Set{Table: table, Name: name, KeyType: nftables.TypeIPAddr, Interval: true}
-		if err := k.nft.AddSet(set, want.sets[name]); err != nil {
+		if err := nft.AddSet(set, want.sets[name]); err != nil {
 			return "", err
 		}
 		ids[name] = set.ID
@@ -155,12 +159,12 @@ func (k *Kernel) applyRuleset(c Config) (string, error) {
 	for _, ch := range want.chains {
 		added := ch.Chain
 		added.Table = table
-		k.nft.AddChain(&added)
+		nft.AddChain(&added)
 		for _, exprs := range ch.rules {
-			k.nft.AddRule(&nftables.Rule{Table: table, Chain: &added, Exprs: bind(exprs, ids)})
+			nft.AddRule(&nftables.Rule{Table: table, Chain: &added, Exprs: bind(exprs, ids)})
 		}
 	}
-	return what, k.nft.Flush()
+	return what, nft.Flush()
 }
 
 // bind gives the lookups of a rule the ids of the sets within the transaction.
@@ -176,9 +180,9 @@ func bind(exprs []expr.Any, ids map[string]uint32) []expr.Any {
 	return out
 }
 
-// read is the table as the kernel lists it, or nil.
-func (k *Kernel) read() (*ruleset, error) {
-	tables, err := k.nft.ListTablesOfFamily(nftables.TableFamilyIPv4)
+// readRuleset is the table as the kernel lists it, or nil.
+func readRuleset(nft *nftables.Conn) (*ruleset, error) {
+	tables, err := nft.ListTablesOfFamily(nftables.TableFamilyIPv4)
 	if err != nil {
 		return nil, err
 	}
@@ -188,16 +192,16 @@ func (k *Kernel) read() (*ruleset, error) {
 	}
 	table := tables[i]
 	r := &ruleset{sets: map[string][]nftables.SetElement{}}
-	sets, err := k.nft.GetSets(table)
+	sets, err := nft.GetSets(table)
 	if err != nil {
 		return nil, err
 	}
 	for _, s := range sets {
-		if r.sets[s.Name], err = k.nft.GetSetElements(s); err != nil {
+		if r.sets[s.Name], err = nft.GetSetElements(s); err != nil {
 			return nil, err
 		}
 	}
-	chains, err := k.nft.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
+	chains, err := nft.ListChainsOfTableFamily(nftables.TableFamilyIPv4)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +209,7 @@ func (k *Kernel) read() (*ruleset, error) {
 		if ch.Table.Name != TableName {
 			continue
 		}
-		rules, err := k.nft.GetRules(table, ch)
+		rules, err := nft.GetRules(table, ch)
 		if err != nil {
 			return nil, err
 		}

@@ -31,7 +31,7 @@ func TestTheKernelListsTheGoldenRuleset(t *testing.T) {
 			if _, err := k.Converge(c); err != nil {
 				t.Fatal(err)
 			}
-			have, err := k.read()
+			have, err := readRuleset(transaction(t))
 			must(t, err)
 			golden(t, name, have.String())
 		})
@@ -111,7 +111,7 @@ func TestWhateverIsChangedByHandIsPutRight(t *testing.T) {
 		"table deleted": func(_ *testing.T, _ *Kernel, c *nftables.Conn) { c.DelTable(table) },
 		"rules flushed": func(_ *testing.T, _ *Kernel, c *nftables.Conn) { c.FlushTable(table) },
 		"one rule deleted": func(t *testing.T, k *Kernel, c *nftables.Conn) {
-			rules, err := k.nft.GetRules(table, &nftables.Chain{Name: "postrouting"})
+			rules, err := transaction(t).GetRules(table, &nftables.Chain{Name: "postrouting"})
 			must(t, err)
 			must(t, c.DelRule(rules[len(rules)-1]))
 		},
@@ -134,7 +134,7 @@ func TestWhateverIsChangedByHandIsPutRight(t *testing.T) {
 			k := n.open(t)
 			_, err := k.Converge(example())
 			must(t, err)
-			right, err := k.read()
+			right, err := readRuleset(transaction(t))
 			must(t, err)
 			by, err := nftables.New()
 			must(t, err)
@@ -146,7 +146,7 @@ func TestWhateverIsChangedByHandIsPutRight(t *testing.T) {
 			if len(r.Changed) == 0 {
 				t.Error("nothing was reported as changed")
 			}
-			have, err := k.read()
+			have, err := readRuleset(transaction(t))
 			must(t, err)
 			if diff := cmp.Diff(right.String(), have.String()); diff != "" {
 				t.Error(diff)
@@ -165,7 +165,7 @@ func TestAfterARebootOneRunBringsEverythingBack(t *testing.T) {
 		k := n.open(t)
 		_, err := k.Converge(example())
 		must(t, err)
-		have, err := k.read()
+		have, err := readRuleset(transaction(t))
 		must(t, err)
 		texts[i] = have.String()
 		n.pings(t, 1)
