@@ -230,6 +230,38 @@ func (r *Recording) Check(t *testing.T) {
 	}
 }
 
+// Keeps asserts that all that is registered now was registered with the same inputs before, and that so many objects have gone.
+func (r *Recording) Keeps(t *testing.T, before *Recording, gone int) {
+	t.Helper()
+	inputs := map[string]map[string]any{}
+	for _, o := range before.Objects {
+		inputs[o.URN] = o.Inputs
+	}
+	for _, o := range r.Objects {
+		if diff := cmp.Diff(inputs[o.URN], o.Inputs); diff != "" {
+			t.Errorf("%s changes (-before +now):\n%s", o.URN, diff)
+		}
+	}
+	if got := len(before.Objects) - len(r.Objects); got != gone {
+		t.Errorf("%d objects have gone, want %d", got, gone)
+	}
+}
+
+// FailsAnywhere asserts that a program whose n-th registration fails returns that failure, whichever it is.
+func FailsAnywhere(t *testing.T, program pulumi.RunFunc, o Options) {
+	t.Helper()
+	made, err := Run(program, o)
+	if err != nil || len(made.Objects) == 0 {
+		t.Fatalf("%d objects, %v", len(made.Objects), err)
+	}
+	for n := range made.Objects {
+		o.FailAt = n + 1
+		if _, err := Run(program, o); err == nil || !strings.Contains(err.Error(), fmt.Sprintf("registration %d ", o.FailAt)) {
+			t.Errorf("registration %d of %d failed, error %v", o.FailAt, len(made.Objects), err)
+		}
+	}
+}
+
 // SameGraph asserts that two runs registered the same objects with the same inputs.
 func SameGraph(t *testing.T, want, got *Recording) {
 	t.Helper()
