@@ -23,7 +23,7 @@ const (
 	// Fresh is how long after its end a verdict may be acted on. While the API is out, the instance may have recovered,
 	// and a path that works is never touched: what is older is asked for anew.
 	Fresh = 15 * time.Second
-	// calm is how long a minute's report is worth trying: meanwhile, no verdict gets in.
+	// calm is how long everything that may wait is tried: meanwhile, no verdict gets in. Lambda repeats an event later.
 	calm = 5 * time.Second
 	// margin before the function's timeout, for what is left to be said.
 	margin = 3 * time.Second
@@ -49,9 +49,10 @@ type Controller struct {
 	known bool // state is what the parameter holds, or newer
 	dirty bool // state has not been saved
 
-	holder  string          // instance that the routes pointed at when last looked up
-	ids     map[string]bool // of instances that ever had to do with the zone
-	looked  time.Time       // when its routes were looked up
+	holder  string               // instance that the routes pointed at when last looked up
+	ids     map[string]bool      // of instances that ever served the zone
+	strange map[string]time.Time // instances that are not of the zone's group, and when that was looked up
+	looked  time.Time            // when its routes were looked up
 	told    map[string]time.Time
 	agent   *natzone.Health
 	heard   time.Time
@@ -62,7 +63,7 @@ type Controller struct {
 func New(zone natzone.Controller, api API, client Client, out io.Writer, log *slog.Logger) *Controller {
 	return &Controller{
 		zone: zone, api: api, client: client, out: out, log: log,
-		Timeout: 600 * time.Millisecond, ids: map[string]bool{}, told: map[string]time.Time{},
+		Timeout: 600 * time.Millisecond, ids: map[string]bool{}, strange: map[string]time.Time{}, told: map[string]time.Time{},
 	}
 }
 
@@ -98,17 +99,24 @@ func (c *Controller) message(ctx context.Context, m event.Message) error {
 	}
 	within, cancel := context.WithDeadline(ctx, c.until(m))
 	defer cancel()
-	state, o, err := c.gather(within, m)
+	found, err := c.gather(within, m)
 	if err != nil {
 		return c.anew(ctx, m, err, 0)
 	}
-	plan := decide.Decide(c.zone, state, m, o)
-	c.see(o)
-	failed := c.move(within, plan.Moves)
-	if len(failed) > 0 {
-		plan = c.withdraw(plan, state, o, failed)
+	var failed []error
+	decided := func(s decide.State) decide.Plan {
+		plan := decide.Decide(c.zone, s, m, found.Observation)
+		if len(failed) > 0 {
+			plan = c.withdraw(plan, s, failed)
+		}
+		return plan
 	}
-	c.perform(ctx, plan)
+	plan := decided(found.state)
+	c.see(found.Observation)
+	if failed = c.move(within, plan.Moves); len(failed) > 0 {
+		plan = decided(found.state)
+	}
+	c.perform(ctx, plan, func(ctx context.Context) error { return c.settle(ctx, plan, found, decided) })
 	c.publish(plan, len(plan.Moves)-len(failed))
 	c.log.Info("decision", "message", kind, "note", plan.Note, "moves", len(plan.Moves), "failed", len(failed), "replace", plan.Replace,
 		"complete", plan.Complete, "onStandby", plan.OnStandby, "standbyBroken", plan.Broken)
@@ -128,8 +136,8 @@ func (c *Controller) message(ctx context.Context, m event.Message) error {
 func (c *Controller) foreign(m event.Message) bool {
 	switch m := m.(type) {
 	case event.Instances:
-		if len(c.ids) == 0 && time.Since(c.looked) > recent {
-			return false
+		if time.Since(c.looked) > recent {
+			return false // who serves it by now is not known
 		}
 		for _, id := range m.IDs {
 			if c.ids[id] {
@@ -148,7 +156,7 @@ func (c *Controller) foreign(m event.Message) bool {
 func (c *Controller) hear(m event.Message) {
 	switch m := m.(type) {
 	case event.Observed:
-		c.agent, c.heard = m.Report.Agent, time.Now()
+		c.agent, c.heard = m.Report.Agent, wall()
 		if c.agent != nil {
 			c.ids[c.agent.Instance] = true
 		}
@@ -159,7 +167,7 @@ func (c *Controller) hear(m event.Message) {
 
 // see notes what was looked up.
 func (c *Controller) see(o decide.Observation) {
-	c.looked = time.Now()
+	c.looked = wall()
 	for _, r := range o.Routes {
 		if r.Instance != "" {
 			c.ids[r.Instance] = true
@@ -173,9 +181,7 @@ func (c *Controller) until(m event.Message) time.Time {
 	now := time.Now()
 	o, ok := m.(event.Observed)
 	switch {
-	case !ok:
-		return now.Add(time.Hour) // an instance that is gone stays gone: as long as the function may run
-	case o.Report.Cause == natzone.None:
+	case !ok, o.Report.Cause == natzone.None:
 		return now.Add(calm)
 	default:
 		return o.Report.End.Add(Fresh)
@@ -203,14 +209,19 @@ func (c *Controller) anew(ctx context.Context, m event.Message, err error, quiet
 	}
 }
 
-// withdraw takes back what a plan said of moves that failed.
-func (c *Controller) withdraw(plan decide.Plan, before decide.State, o decide.Observation, failed []error) decide.Plan {
+// withdraw takes back what a plan said of moves that failed. Terminations that were to go on are left for the next report.
+func (c *Controller) withdraw(plan decide.Plan, before decide.State, failed []error) decide.Plan {
+	waiting := plan.Complete
 	plan.Complete, plan.Probe = nil, nil
 	text := fmt.Sprintf("%d of %d routes could not be moved to %s: %v", len(failed), len(plan.Moves), c.zone.Standby, errors.Join(failed...))
 	if len(failed) == len(plan.Moves) {
 		plan.State, plan.Changed, plan.OnStandby = before, false, false
 		plan.Note = text
 		plan.Alerts = nil
+	}
+	for _, id := range waiting {
+		plan.State = plan.State.Waits(id, wall())
+		plan.Changed = true
 	}
 	plan.Alerts = append(plan.Alerts, decide.Alert{
 		Subject: c.zone.Name + " " + c.zone.Zone + ": routes could not be moved", Text: text, Recurs: true,
@@ -237,6 +248,10 @@ func (c *Controller) publish(plan decide.Plan, moved int) {
 		c.log.Error("metrics", "error", err)
 	}
 }
+
+// wall is the time without the monotonic clock, which stands still while the function is frozen: what is remembered over
+// invocations ages by this one.
+func wall() time.Time { return time.Now().Round(0) }
 
 func (c *Controller) snapshot() (decide.State, bool) {
 	c.mu.Lock()

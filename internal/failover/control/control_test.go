@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"polynat/internal/failover/decide"
 	"polynat/internal/failover/detect"
@@ -386,6 +388,12 @@ const state = `{"version":"0","id":"1","detail-type":"EC2 Instance State-change 
 
 func stopping(instance string) []byte { return []byte(strings.ReplaceAll(state, "INSTANCE", instance)) }
 
+// termination is the notice of the group's hook.
+func termination(instance string) []byte {
+	return fmt.Appendf(nil, `{"source":"aws.autoscaling","detail-type":"EC2 Instance-terminate Lifecycle Action","detail":{
+		"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":%q,"AutoScalingGroupName":"egress-a","LifecycleHookName":"polynat-terminate"}}`, instance)
+}
+
 func TestInstancesOfOthersCostNoCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount("i-1", "i-1", "i-1")
@@ -435,14 +443,149 @@ func TestWhatIsNoneOfItsBusinessCostsNoCall(t *testing.T) {
 	}
 }
 
-func TestATerminationHookIsCompletedOnceNoRoutePointsAtTheInstance(t *testing.T) {
+// slowState answers for the parameter late.
+type slowState struct {
+	*account
+	takes time.Duration
+}
+
+func (s slowState) GetParameter(ctx context.Context, in *ssm.GetParameterInput, o ...func(*ssm.Options)) (*ssm.GetParameterOutput, error) {
+	select {
+	case <-time.After(s.takes):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	return s.account.GetParameter(ctx, in, o...)
+}
+
+func TestAStateThatIsReadTooLateIsNotForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		notice := []byte(`{"source":"aws.autoscaling","detail-type":"EC2 Instance-terminate Lifecycle Action","detail":{
-			"LifecycleTransition":"autoscaling:EC2_INSTANCE_TERMINATING","EC2InstanceId":"i-1","AutoScalingGroupName":"egress-a","LifecycleHookName":"polynat-terminate"}}`)
+		a := newAccount("i-1", "i-1", "i-1")
+		replaced := time.Now().Add(-10 * time.Minute)
+		waiting := decide.Leaving{Instance: "i-0", Due: time.Now().Add(time.Minute), Hook: true}
+		a.state, _ = decide.State{Replaced: replaced, Leaving: []decide.Leaving{waiting}}.JSON()
+		c := controller(a, alive, io.Discard)
+		c.api.SSM = slowState{a, 600 * time.Millisecond}
+		begin := time.Now()
+		handle(t, c, record(t, natzone.Streak, nil))
+		if got := a.hops(); got != "nat-1 nat-1 nat-1" || a.moved[2].Sub(begin) > 500*time.Millisecond {
+			t.Errorf("routes: %s, moved %v after the verdict", got, a.moved[2].Sub(begin))
+		}
+		s, err := decide.ParseState(a.state)
+		if err != nil || !s.Replaced.Equal(replaced) || s.Since.IsZero() || s.Moved.IsZero() {
+			t.Errorf("saved: %s, %v", a.state, err)
+		}
+	})
+}
+
+func TestATerminationIsCompletedThoughItsRoutesCouldNotBeMovedAtFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("i-1", "i-1", "i-1")
+		c := controller(a, alive, io.Discard)
+		fit := &natzone.Health{Instance: "i-1", Ready: true, Holds: true}
+		handle(t, c, record(t, natzone.None, fit))
+		handle(t, c, termination("i-1"))
+		a.fault = func(call string) error {
+			if call == "ReplaceRoute rtb-2" {
+				return trouble(503, "RequestLimitExceeded")
+			}
+			return nil
+		}
+		time.Sleep(time.Minute)
+		handle(t, c, record(t, natzone.None, fit))
+		if got := a.hops(); got != "nat-1 i-1 nat-1" || len(a.freed) > 0 {
+			t.Fatalf("routes: %s, completed %v", got, a.freed)
+		}
+		a.fault = nil
+		time.Sleep(time.Minute)
+		handle(t, c, record(t, natzone.None, fit))
+		if got := a.hops(); got != "nat-1 nat-1 nat-1" || !slices.Equal(a.freed, []string{"i-1"}) {
+			t.Errorf("routes: %s, completed %v", got, a.freed)
+		}
+	})
+}
+
+func TestEventsCountThoughTheProberIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		a := newAccount("i-1", "i-1", "i-1")
 		c := controller(a, alive, io.Discard)
 		handle(t, c, record(t, natzone.None, &natzone.Health{Instance: "i-1", Ready: true, Holds: true}))
-		handle(t, c, notice)
+		for table := range a.tables {
+			a.tables[table] = "i-2" // which has succeeded it since
+		}
+		time.Sleep(24 * time.Hour)
+		handle(t, c, stopping("i-2"))
+		if got := a.hops(); got != "nat-1 nat-1 nat-1" {
+			t.Errorf("routes: %s", got)
+		}
+	})
+}
+
+func TestRoutesToInstancesOfOthersAreLeftAlone(t *testing.T) {
+	fit := &natzone.Health{Instance: "i-1", Ready: true, Holds: true}
+	for name, test := range map[string]struct {
+		before, after []string
+		known         bool // the instance has said that it serves the zone
+		agent         *natzone.Health
+	}{
+		"the agent is silent":                 {[]string{"i-1", "i-1", "i-fw"}, []string{"nat-1", "nat-1", "i-fw"}, true, nil},
+		"the agent answers":                   {[]string{"i-1", "i-1", "i-fw"}, []string{"nat-1", "nat-1", "i-fw"}, true, fit},
+		"nothing is known yet":                {[]string{"i-fw", "i-1", "i-1"}, []string{"i-fw", "nat-1", "nat-1"}, false, nil},
+		"all at once":                         {[]string{"i-fw", "i-fw", "i-fw"}, []string{"i-fw", "i-fw", "i-fw"}, true, fit},
+		"an interface without an instance":    {[]string{"eni-fw", "i-1", "i-1"}, []string{"eni-fw", "nat-1", "nat-1"}, true, nil},
+		"a successor nobody has heard of yet": {[]string{"i-2", "i-2", "i-2"}, []string{"nat-1", "nat-1", "nat-1"}, true, &natzone.Health{Instance: "i-2", Holds: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newAccount("i-1", "i-1", "i-1")
+				a.groups = append(a.groups, group("a", "i-1", "Healthy"), group("b", "i-fw", "Healthy"))
+				c := controller(a, alive, io.Discard)
+				if test.known {
+					handle(t, c, record(t, natzone.None, fit))
+				}
+				for i, hop := range test.before {
+					a.tables[fmt.Sprintf("rtb-%d", i+1)] = hop
+				}
+				time.Sleep(time.Minute)
+				handle(t, c, record(t, natzone.Streak, test.agent))
+				if got := a.hops(); got != strings.Join(test.after, " ") {
+					t.Errorf("routes: %s, want %v", got, test.after)
+				}
+				a.forget()
+				handle(t, c, stopping("i-fw"))
+				if got := a.hops(); got != strings.Join(test.after, " ") {
+					t.Errorf("routes after an event: %s, want %v", got, test.after)
+				}
+			})
+		})
+	}
+}
+
+func TestNothingHoldsUpAVerdictForLongWhileTheAPIIsDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("i-1", "i-1", "i-1")
+		c := controller(a, alive, io.Discard)
+		handle(t, c, record(t, natzone.None, &natzone.Health{Instance: "i-1", Ready: true, Holds: true}))
+		a.fault = func(string) error { return trouble(500, "InternalError") }
+		for _, event := range [][]byte{stopping("i-1"), termination("i-1"),
+			[]byte(`{"source":"aws.ec2","detail-type":"EC2 Instance Rebalance Recommendation","detail":{"instance-id":"i-1"}}`)} {
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+			begin := time.Now()
+			err := c.Handle(ctx, event)
+			cancel()
+			if took := time.Since(begin); err == nil || took > calm+time.Second {
+				t.Errorf("%s: %v after %v", event, err, took)
+			}
+		}
+	})
+}
+
+func TestATerminationHookIsCompletedOnceNoRoutePointsAtTheInstance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("i-1", "i-1", "i-1")
+		c := controller(a, alive, io.Discard)
+		handle(t, c, record(t, natzone.None, &natzone.Health{Instance: "i-1", Ready: true, Holds: true}))
+		handle(t, c, termination("i-1"))
 		if len(a.freed) != 0 || a.hops() != "i-1 i-1 i-1" {
 			t.Fatalf("completed %v, routes %s: the agent was to hand over", a.freed, a.hops())
 		}
@@ -450,7 +593,7 @@ func TestATerminationHookIsCompletedOnceNoRoutePointsAtTheInstance(t *testing.T)
 			a.tables[table] = "i-2"
 		}
 		handle(t, c, record(t, natzone.None, nil))
-		handle(t, c, notice) // once more
+		handle(t, c, termination("i-1")) // once more
 		if len(a.freed) != 1 || a.hops() != "i-2 i-2 i-2" {
 			t.Errorf("completed %v, routes %s", a.freed, a.hops())
 		}

@@ -31,7 +31,7 @@ type account struct {
 	took   time.Duration
 	fault  func(call string) error // nil: none
 	hang   func() bool             // calls get no answer while it says so
-	tables map[string]string       // table -> hop: "i-…", "nat-…", "" for no default route
+	tables map[string]string       // table -> hop: "i-…", "eni-…", "nat-…", "" for no default route
 	groups []autoscalingtypes.AutoScalingGroup
 	state  string // of the parameter; "" for none
 	nat    ec2types.NatGatewayState
@@ -142,6 +142,8 @@ func (a *account) DescribeRouteTables(ctx context.Context, in *ec2.DescribeRoute
 		switch {
 		case strings.HasPrefix(hop, "i-"):
 			r.InstanceId, r.NetworkInterfaceId = aws.String(hop), aws.String("eni-"+hop)
+		case strings.HasPrefix(hop, "eni-"):
+			r.NetworkInterfaceId = aws.String(hop)
 		case strings.HasPrefix(hop, "nat-"):
 			r.NatGatewayId = aws.String(hop)
 		}
@@ -196,10 +198,17 @@ func (a *account) CreateRoute(ctx context.Context, in *ec2.CreateRouteInput, _ .
 }
 
 func (a *account) DescribeAutoScalingGroups(ctx context.Context, in *autoscaling.DescribeAutoScalingGroupsInput, _ ...func(*autoscaling.Options)) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
-	if err := a.begin(ctx, "DescribeAutoScalingGroups", aws.ToString(in.Filters[0].Name), in.Filters[0].Values[0]); err != nil {
+	what := in.AutoScalingGroupNames
+	for _, f := range in.Filters {
+		what = append(what, aws.ToString(f.Name), f.Values[0])
+	}
+	if err := a.begin(ctx, append([]string{"DescribeAutoScalingGroups"}, what...)...); err != nil {
 		return nil, err
 	}
-	return &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: a.groups}, nil
+	groups := slices.DeleteFunc(slices.Clone(a.groups), func(g autoscalingtypes.AutoScalingGroup) bool {
+		return len(in.AutoScalingGroupNames) > 0 && !slices.Contains(in.AutoScalingGroupNames, aws.ToString(g.AutoScalingGroupName))
+	})
+	return &autoscaling.DescribeAutoScalingGroupsOutput{AutoScalingGroups: groups}, nil
 }
 
 func (a *account) SetInstanceHealth(ctx context.Context, in *autoscaling.SetInstanceHealthInput, _ ...func(*autoscaling.Options)) (*autoscaling.SetInstanceHealthOutput, error) {

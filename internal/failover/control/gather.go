@@ -25,17 +25,29 @@ import (
 const (
 	// check is how often the standby's state is looked up while nothing happens.
 	check = 5 * time.Minute
-	// patience with the state once everything else is known: it must not hold up a failover.
+	// patience with the state, and with the zone's group, once everything else is known: neither must hold up a failover.
 	patience = 300 * time.Millisecond
+	// acquaintance is how long an instance that is not of the zone's group is taken for another's.
+	acquaintance = time.Hour
 	// recent is how old the agent's word may be: the reports come each minute.
 	recent = 90 * time.Second
 	// filterValues is how many values a filter of EC2 may have.
 	filterValues = 200
 )
 
+// found is what a decision rests on.
+type found struct {
+	decide.Observation
+	// state is what is known of it. While late is not nil it may be old, or none at all, if not known; late delivers how
+	// reading it ended.
+	state decide.State
+	known bool
+	late  <-chan error
+}
+
 // gather looks up what the decision needs: everything at once, and nothing that is not needed.
-func (c *Controller) gather(ctx context.Context, m event.Message) (decide.State, decide.Observation, error) {
-	o := decide.Observation{Now: time.Now().UTC(), Holder: c.holder}
+func (c *Controller) gather(ctx context.Context, m event.Message) (found, error) {
+	o := decide.Observation{Holder: c.holder}
 	if c.agent != nil && time.Since(c.heard) < recent {
 		o.Agent = c.agent
 	}
@@ -56,8 +68,9 @@ func (c *Controller) gather(ctx context.Context, m event.Message) (decide.State,
 	}
 	wg.Wait()
 	if routesErr != nil {
-		return decide.State{}, o, routesErr
+		return found{}, routesErr
 	}
+	f := found{}
 	late := time.NewTimer(patience)
 	defer late.Stop()
 	select {
@@ -67,9 +80,15 @@ func (c *Controller) gather(ctx context.Context, m event.Message) (decide.State,
 		}
 	case <-late.C:
 		c.log.Warn("state", "error", "not known in time")
+		f.late = state
 	}
-	s := c.remembered()
-	o.Now = time.Now().UTC()
+	f.state, f.known = c.snapshot()
+	s := f.state
+	for _, id := range s.Served {
+		c.ids[id] = true
+	}
+	c.disown(ctx, o.Routes)
+	o.Now = wall().UTC()
 	if decide.Due(c.zone, s, m, o.Now) {
 		var err error
 		if o.InService, o.Peers, err = c.peers(ctx); err != nil {
@@ -77,7 +96,66 @@ func (c *Controller) gather(ctx context.Context, m event.Message) (decide.State,
 		}
 		o.Looked = err == nil
 	}
-	return s, o, nil
+	f.Observation = o
+	return f, nil
+}
+
+// disown takes instances that are not the zone's out of its routes. The usual case costs no call: the routes point at one that has
+// said that it serves the zone, or all at the same one, and none is known. Where the group cannot be looked up, the benefit of the
+// doubt is the clients'.
+func (c *Controller) disown(ctx context.Context, routes []decide.Route) {
+	named, unknown := map[string]bool{}, false
+	for _, r := range routes {
+		named[r.Instance] = r.Instance != ""
+		unknown = unknown || r.Instance != "" && !c.ids[r.Instance] && time.Since(c.strange[r.Instance]) > acquaintance
+	}
+	delete(named, "")
+	if unknown && len(c.ids)+len(named) > 1 {
+		soon, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		members, err := c.members(soon)
+		if err != nil {
+			c.log.Error("group of the zone", "error", err)
+			return
+		}
+		for _, r := range routes {
+			switch {
+			case r.Instance == "" || c.ids[r.Instance]:
+			case slices.Contains(members, r.Instance):
+				c.ids[r.Instance] = true
+			case !r.Blackhole: // of the group it may have been
+				c.strange[r.Instance] = wall()
+			}
+		}
+	}
+	attached := slices.ContainsFunc(routes, func(r decide.Route) bool { return r.Instance != "" })
+	for i, r := range routes {
+		// EC2 names the instance of an interface that is attached. Should it ever name none, all interfaces count as the zone's.
+		if !c.strange[r.Instance].IsZero() && !c.ids[r.Instance] || r.Instance == "" && r.Interface != "" && attached {
+			routes[i].Instance, routes[i].Interface = "", ""
+		}
+	}
+}
+
+// members are the instances of the zone's own group, in whatever state.
+func (c *Controller) members(ctx context.Context) (ids []string, err error) {
+	out, err := call(ctx, func(ctx context.Context) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+		return c.api.AutoScaling.DescribeAutoScalingGroups(ctx, &autoscaling.DescribeAutoScalingGroupsInput{
+			AutoScalingGroupNames: []string{c.zone.Group},
+		})
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(out.AutoScalingGroups) == 0 {
+		return nil, fmt.Errorf("DescribeAutoScalingGroups: %s: not found", c.zone.Group)
+	}
+	for _, g := range out.AutoScalingGroups {
+		for _, i := range g.Instances {
+			ids = append(ids, aws.ToString(i.InstanceId))
+		}
+	}
+	return ids, nil
 }
 
 func verdict(m event.Message) (natzone.Report, bool) {
@@ -235,7 +313,7 @@ func (c *Controller) standby(ctx context.Context) string {
 		c.log.Error("standby", "error", err)
 		return ""
 	}
-	c.checked = time.Now()
+	c.checked = wall()
 	if len(out.NatGateways) == 0 {
 		return "deleted"
 	}

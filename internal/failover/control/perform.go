@@ -78,9 +78,9 @@ func destination(m decide.Move) (v4, v6 *string) {
 	return nil, aws.String(m.Destination.String())
 }
 
-// perform does everything else of a plan, all at once. What fails is logged, and does not stop the rest: the routes are
-// where they should be.
-func (c *Controller) perform(ctx context.Context, plan decide.Plan) {
+// perform does everything else of a plan, all at once; settle has the state saved. What fails is logged, and does not stop the
+// rest: the routes are where they should be.
+func (c *Controller) perform(ctx context.Context, plan decide.Plan, settle func(context.Context) error) {
 	ctx, cancel := context.WithTimeout(ctx, afterwards)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -94,9 +94,7 @@ func (c *Controller) perform(ctx context.Context, plan decide.Plan) {
 	if plan.Probe != nil {
 		do("prober", func() error { return c.again(ctx, *plan.Probe) })
 	}
-	if c.unsaved(plan) {
-		do("state", func() error { return c.save(ctx, plan.State) })
-	}
+	do("state", func() error { return settle(ctx) })
 	for _, id := range plan.Complete {
 		do("lifecycle action", func() error { return c.complete(ctx, id) })
 	}
@@ -117,16 +115,36 @@ func (c *Controller) news(a decide.Alert) bool {
 	if a.Recurs && time.Since(c.told[a.Subject]) < time.Hour {
 		return false
 	}
-	c.told[a.Subject] = time.Now()
+	c.told[a.Subject] = wall()
 	return true
 }
 
-// unsaved says whether the state is to be written: not over one that could not be read, for what it knows of replacements
-// would be lost. Where the zone is, the next minute finds out by itself.
-func (c *Controller) unsaved(plan decide.Plan) bool {
+// settle saves the state. One that was read only after the decision was made may know of replacements and terminations that the
+// decision did not: what is saved is what would have been decided by it. One that cannot be read is not written over either;
+// where the zone is, the next minute finds out by itself.
+func (c *Controller) settle(ctx context.Context, plan decide.Plan, f found, decided func(decide.State) decide.Plan) error {
+	if f.late != nil {
+		var err error
+		select {
+		case err = <-f.late:
+		case <-ctx.Done():
+			err = ctx.Err()
+		}
+		if err != nil {
+			if f.known && plan.Changed {
+				c.remember(plan.State, true)
+			}
+			return err
+		}
+		plan = decided(c.remembered())
+	}
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.known && (plan.Changed || c.dirty)
+	unsaved := c.known && (plan.Changed || c.dirty)
+	c.mu.Unlock()
+	if !unsaved {
+		return nil
+	}
+	return c.save(ctx, plan.State)
 }
 
 func (c *Controller) save(ctx context.Context, s decide.State) error {

@@ -25,6 +25,11 @@ const (
 	// Stuck is after how many dwells on the standby an instance will not come back: one whose path comes and goes may look
 	// ready whenever it is asked.
 	Stuck = 12
+	// Patience, in pauses between two replacements, is how long a zone waits with its own for another one that is in need too. By
+	// then that one has had its turn more than once, and this comes midway between two turns.
+	Patience = 2.5
+	// known is how many instances that served the zone are remembered: two at a time, and what their predecessors may still hold.
+	known = 4
 	// forgotten is when a leaving instance is struck off in any case: no hook is held that long.
 	forgotten = 3 * time.Hour
 )
@@ -44,6 +49,7 @@ func Decide(zone natzone.Controller, s State, m event.Message, o Observation) Pl
 	j.State.Leaving = slices.Clone(s.Leaving)
 	switch m := m.(type) {
 	case event.Observed:
+		j.serves(m.Report.Agent)
 		if m.Report.Cause == natzone.None {
 			j.minute(m.Report)
 		} else {
@@ -99,6 +105,9 @@ func (j *judge) verdict(r natzone.Report) {
 	default:
 		j.fail(r)
 	}
+	if len(j.Moves) == 0 { // no report without a verdict may come for long
+		j.leaving()
+	}
 }
 
 // explains says that the failing targets do not answer elsewhere either.
@@ -148,6 +157,8 @@ func (j *judge) standbyFails(r natzone.Report) {
 	}
 	j.broken(fmt.Sprintf("No instance serves the zone, its standby is %s, and the prober finds: %s. Nothing is left to move to.",
 		j.standby(), found))
+	j.track()
+	j.heal(r, !ready(r))
 }
 
 // fail moves what points at the instance.
@@ -201,13 +212,14 @@ func (j *judge) lost(r natzone.Report, why string) {
 	if j.State.Since.IsZero() {
 		j.State.Since, j.State.Why = j.o.Now, string(r.Cause)
 	}
-	if j.zone.Standby != "" {
-		j.broken("The instance fails (" + string(r.Cause) + "), and " + why + ".")
-		return
+	switch text := "The instance fails (" + string(r.Cause) + "), and " + why + "."; {
+	case j.zone.Standby != "":
+		j.broken(text)
+	case j.was.Since.IsZero():
+		j.alert("the zone has no way out", text)
 	}
-	if j.was.Since.IsZero() {
-		j.alert("the zone has no way out", "The instance fails ("+string(r.Cause)+"), and "+why+".")
-	}
+	// It is the instance that fails here, whatever its agent says.
+	j.heal(r, !ready(r) || r.Cause == natzone.Streak)
 }
 
 // minute is the report of a minute without a verdict: time to put right what nobody notices, and to heal.
@@ -220,11 +232,16 @@ func (j *judge) minute(r natzone.Report) {
 	j.leaving()
 	j.track()
 	j.recovered()
-	if j.heals(r) {
-		j.replace()
+	j.heal(r, !ready(r))
+}
+
+// heal has the instance replaced where that is due. Sick says that this report speaks against it.
+func (j *judge) heal(r natzone.Report, sick bool) {
+	if j.heals(sick) {
+		j.replace(r)
 	}
 	switch {
-	case ready(r) || j.State.Since.IsZero():
+	case !sick || j.State.Since.IsZero():
 		j.State.Unready = time.Time{}
 	case j.State.Unready.IsZero():
 		j.State.Unready = j.o.Now
@@ -240,7 +257,7 @@ func (j *judge) track() {
 	case len(j.Moves) > 0:
 	case j.any(j.onStandby) && j.State.Since.IsZero():
 		j.State.Since, j.State.Why = j.o.Now, "found on the standby"
-	case j.all(Route.onInstance) && !j.State.Since.IsZero():
+	case j.served() && !j.State.Since.IsZero():
 		if j.State.Instance != "" { // claimed after a failover, not at the first deployment
 			j.State.Back = Return{Instance: j.holder(), At: j.o.Now}
 		}
@@ -263,16 +280,16 @@ func (j *judge) recovered() {
 // Due says whether a replacement comes into question, so that the groups have to be looked up.
 func Due(zone natzone.Controller, s State, m event.Message, now time.Time) bool {
 	o, ok := m.(event.Observed)
-	if !ok || o.Report.Cause != natzone.None {
+	if !ok {
 		return false
 	}
 	j := judge{zone: zone, o: Observation{Now: now}, was: s, Plan: Plan{State: s}}
-	return j.heals(o.Report)
+	return j.heals(!ready(o.Report) || o.Report.Cause == natzone.Streak)
 }
 
-// heals says whether the instance is to be replaced, the other zones aside: after the dwell, if its agent was not ready in
-// two reports running, for one answer may be lost; and after [Stuck] dwells, whatever the agent says.
-func (j *judge) heals(r natzone.Report) bool {
+// heals says whether the instance is to be replaced, the other zones aside: after the dwell, if two reports running speak
+// against it, for one answer of its agent may be lost; and after [Stuck] dwells, whatever they say.
+func (j *judge) heals(sick bool) bool {
 	dwell, pause := time.Duration(j.zone.Healing.Dwell), time.Duration(j.zone.Healing.Pause)
 	s, now := j.State, j.o.Now
 	if dwell <= 0 || !s.Replaced.IsZero() && now.Sub(s.Replaced) < pause {
@@ -284,30 +301,29 @@ func (j *judge) heals(r natzone.Report) bool {
 	if s.Since.IsZero() || now.Sub(s.Since) < dwell {
 		return false
 	}
-	unready := !ready(r) && !s.Unready.IsZero() && now.Sub(s.Unready) >= Confirm
+	unready := sick && !s.Unready.IsZero() && now.Sub(s.Unready) >= Confirm
 	return unready || now.Sub(s.Since) >= Stuck*dwell
 }
 
-// replace has the instance replaced, unless another zone is in need too. Of two zones that are on their standby, the first
-// by name goes first: if each waited for the other, neither would ever heal.
-func (j *judge) replace() {
+// replace has the instance replaced, unless another zone is in need too. A zone that its instance serves waits for those that are
+// not served, and of these the first by name goes first: if each waited for the other, neither would ever heal. One that cannot be
+// healed is not waited for without end.
+func (j *judge) replace(r natzone.Report) {
 	if !j.o.Looked {
 		return
 	}
 	for _, p := range j.o.Peers {
-		if !p.Healthy || !p.Holds && p.Zone < j.zone.Zone {
+		first := !p.Healthy || !p.Holds && (j.served() || p.Zone < j.zone.Zone)
+		if first && !j.waitedLong() {
 			j.Note = "the instance is to be replaced once zone " + p.Zone + " is well"
 			return
 		}
 	}
-	sick := j.State.Sick
-	if sick != "" && !slices.Contains(j.o.InService, sick) {
+	if j.State.Sick != "" && !slices.Contains(j.o.InService, j.State.Sick) {
 		j.State.Sick = "" // gone already
 		return
 	}
-	if sick == "" && len(j.o.InService) > 0 {
-		sick = j.o.InService[0]
-	}
+	sick := j.sick(r)
 	if sick == "" {
 		j.Note = "no instance is in service: the group is at it"
 		return
@@ -317,6 +333,34 @@ func (j *judge) replace() {
 	j.Note = "the instance is replaced"
 	j.alert("instance is replaced", fmt.Sprintf("%s is marked unhealthy. The zone is without its instance since %s (%s).",
 		sick, stamp(j.State.Since), j.State.Why))
+}
+
+// waitedLong says that the zone is not served for so long that it does not wait for another one any more.
+func (j *judge) waitedLong() bool {
+	wait := time.Duration(Patience*float64(j.zone.Healing.Pause)) + time.Duration(j.zone.Healing.Dwell)
+	return !j.State.Since.IsZero() && j.o.Now.Sub(j.State.Since) >= wait
+}
+
+// sick is which of the instances in service is replaced: the one that failed, rather than its successor.
+func (j *judge) sick(r natzone.Report) string {
+	suspects := []string{j.State.Sick, j.State.Instance}
+	if r.Agent != nil && !r.Agent.Ready {
+		suspects = append(suspects, r.Agent.Instance)
+	}
+	for _, id := range suspects {
+		if slices.Contains(j.o.InService, id) {
+			return id
+		}
+	}
+	for _, id := range j.o.InService {
+		if r.Agent == nil || r.Agent.Instance != id {
+			return id
+		}
+	}
+	if len(j.o.InService) > 0 {
+		return j.o.InService[0]
+	}
+	return ""
 }
 
 // instances acts on events of EC2, Spot and Health. Those of other instances find no route that points at them.
@@ -418,10 +462,10 @@ func (j *judge) away(id string) {
 	}
 }
 
-// repair moves routes that lead nowhere. One of IPv4 that is missing beside the default route was taken away by a change.
+// repair moves routes that lead nowhere.
 func (j *judge) repair() {
 	for _, r := range j.o.Routes {
-		if r.Missing && (r.Destination.Bits() == 0 || r.Destination.Addr().Is6()) || r.Blackhole && r.Gateway != j.zone.Standby {
+		if r.nowhere() && (!r.Blackhole || r.Gateway != j.zone.Standby) {
 			j.move(r)
 		}
 	}
@@ -474,6 +518,15 @@ func (j *judge) alert(subject, text string) {
 	})
 }
 
+// serves notes which instance says that it holds the zone.
+func (j *judge) serves(h *natzone.Health) {
+	if h == nil || !h.Holds || slices.Contains(j.State.Served, h.Instance) {
+		return
+	}
+	served := append([]string{h.Instance}, j.State.Served...)
+	j.State.Served = served[:min(len(served), known)]
+}
+
 func (j *judge) finish() {
 	for _, t := range j.o.Lost {
 		j.Note += "; table " + t + " does not exist"
@@ -500,8 +553,9 @@ func (j *judge) points(id string) bool {
 
 func (j *judge) any(is func(Route) bool) bool { return slices.ContainsFunc(j.o.Routes, is) }
 
-func (j *judge) all(is func(Route) bool) bool {
-	return len(j.o.Routes) > 0 && !slices.ContainsFunc(j.o.Routes, func(r Route) bool { return !is(r) })
+// served says that instances hold every route that is the zone's: what somebody else has set says nothing.
+func (j *judge) served() bool {
+	return j.any(Route.onInstance) && !j.any(func(r Route) bool { return j.onStandby(r) || r.nowhere() })
 }
 
 // holder is the instance that the first route points at.

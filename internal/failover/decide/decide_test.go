@@ -519,6 +519,96 @@ func TestAnHourWithBothWaysBrokenTellsItOnceAndMovesOnce(t *testing.T) {
 	}
 }
 
+// While no way works, no report without a verdict comes: the verdicts have to do.
+func TestAnInstanceIsReplacedThoughNothingElseWorksEither(t *testing.T) {
+	for _, standby := range []string{"nat-1", ""} {
+		w := newWorld(t)
+		w.zone.Standby = standby
+		for w.now < 70*time.Minute {
+			w.step(6*time.Second, w.now < time.Minute, false, true)
+		}
+		if len(w.replaced) != 3 || w.replaced[0] < 6*time.Minute || w.replaced[0] > 7*time.Minute || w.replaced[1]-w.replaced[0] < 30*time.Minute {
+			t.Errorf("standby %q: replaced at %v, want after the dwell and every half hour from then on", standby, w.replaced)
+		}
+	}
+}
+
+func TestATargetsOutageReplacesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.zone.Standby = ""
+	for w.now < 2*time.Hour {
+		w.step(6*time.Second, w.now < time.Minute, false, w.now < time.Minute)
+	}
+	if len(w.replaced) > 0 {
+		t.Errorf("replaced at %v", w.replaced)
+	}
+}
+
+func TestATerminationGoesOnThoughNoWayWorks(t *testing.T) {
+	s := State{Leaving: []Leaving{{Instance: "i-1", Due: at(time.Hour), Hook: true}}, Since: at(0), Moved: at(0)}
+	p := Decide(zone("a"), s, report(natzone.Streak, time.Minute), Observation{Now: at(time.Minute), Routes: every("nat-1"), Control: alive})
+	if diff := cmp.Diff([]string{"i-1"}, p.Complete); diff != "" || len(p.State.Leaving) > 0 {
+		t.Errorf("leaving %v, completed %s", p.State.Leaving, diff)
+	}
+}
+
+// What a person has set beside is no reason to think that the zone is not served.
+func TestAZoneIsServedAgainWhateverAPersonHasSet(t *testing.T) {
+	s := State{Since: at(0), Why: "streak", Instance: "i-1", Moved: at(0)}
+	p := Decide(zone("a"), s, report(natzone.None, 20*time.Minute), Observation{Now: at(20 * time.Minute), Routes: routes("i-1", "pcx", "i-1")})
+	if !p.State.Since.IsZero() {
+		t.Errorf("not served since %v", p.State.Since)
+	}
+}
+
+func TestTheInstanceThatFailedIsReplacedAndNotItsSuccessor(t *testing.T) {
+	now := 20 * time.Minute
+	unready := func(s State) State {
+		s.Since, s.Why, s.Unready = at(0), "streak", at(10*time.Minute)
+		return s
+	}
+	for name, test := range map[string]struct {
+		state   State
+		agent   *natzone.Health
+		serving []string
+		want    string
+	}{
+		"the one that failed":                        {State{Instance: "i-2"}, nil, []string{"i-1", "i-2"}, "i-2"},
+		"the one whose agent is not ready":           {State{Instance: "i-0"}, &natzone.Health{Instance: "i-2"}, []string{"i-1", "i-2"}, "i-2"},
+		"nothing is known of them":                   {State{}, nil, []string{"i-1", "i-2"}, "i-1"},
+		"the one that failed again after its return": {State{Sick: "i-2"}, &natzone.Health{Instance: "i-1", Ready: true}, []string{"i-1", "i-2"}, "i-2"},
+	} {
+		m := report(natzone.None, now)
+		m.Report.Agent = test.agent
+		p := Decide(zone("a"), unready(test.state), m, Observation{Now: at(now), Routes: every("nat-1"), Looked: true, InService: test.serving, Standby: available})
+		if p.Replace != test.want {
+			t.Errorf("%s: %q is replaced, want %q", name, p.Replace, test.want)
+		}
+	}
+}
+
+func TestAZoneThatIsServedWaitsForOneThatIsNot(t *testing.T) {
+	now := 20 * time.Minute
+	p := Decide(zone("a"), State{Sick: "i-a"}, report(natzone.None, now), Observation{Now: at(now), Routes: every("i-a"), Looked: true,
+		InService: []string{"i-a"}, Peers: []Peer{{Zone: "b", Healthy: true}}})
+	if p.Replace != "" {
+		t.Errorf("%s is replaced beside the instance of b", p.Replace)
+	}
+}
+
+func TestAZoneThatCannotBeHealedIsNotWaitedForWithoutEnd(t *testing.T) {
+	for name, peer := range map[string]Peer{"on its standby": {Zone: "0", Healthy: true}, "without an instance": {Zone: "b"}} {
+		w := newWorld(t)
+		w.peers = []Peer{peer}
+		for w.now < 3*time.Hour {
+			w.step(10*time.Second, w.now < time.Minute, true, true)
+		}
+		if len(w.replaced) == 0 || w.replaced[0] < 80*time.Minute || w.replaced[0] > 90*time.Minute {
+			t.Errorf("%s: replaced at %v", name, w.replaced)
+		}
+	}
+}
+
 func TestAnInstanceIsNotReplacedWhileAnotherZoneIsInNeed(t *testing.T) {
 	for name, test := range map[string]struct {
 		peers    []Peer

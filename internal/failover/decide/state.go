@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"polynat/internal/natzone"
@@ -41,6 +42,8 @@ type State struct {
 	Excused time.Time `json:"excused,omitzero"`
 	// Answering is when the targets were found to answer again: verdicts of before are about their outage.
 	Answering time.Time `json:"answering,omitzero"`
+	// Served are the instances that said that they hold the zone, the newest first.
+	Served []string `json:"served,omitempty"`
 	// Leaving are instances that are about to go and were fit to hand over by themselves.
 	Leaving []Leaving `json:"leaving,omitempty"`
 }
@@ -58,6 +61,13 @@ type Leaving struct {
 	Due time.Time `json:"due"`
 	// Hook says that the termination hook waits for its completion.
 	Hook bool `json:"hook,omitempty"`
+}
+
+// Waits is the state in which the termination of an instance waits for its routes to be moved, which is due.
+func (s State) Waits(instance string, due time.Time) State {
+	rest := slices.DeleteFunc(slices.Clone(s.Leaving), func(l Leaving) bool { return l.Instance == instance })
+	s.Leaving = append(rest, Leaving{Instance: instance, Due: due, Hook: true})
+	return s
 }
 
 // JSON of the state, on one line.
@@ -80,7 +90,8 @@ func ParseState(text string) (State, error) {
 type Route struct {
 	Table       string
 	Destination netip.Prefix
-	// Instance and Interface that it points at, or Gateway, a NAT gateway; all empty for another kind of target.
+	// Instance of the zone's group and Interface that it points at, or Gateway, a NAT gateway; all empty for another target, such
+	// as an appliance: that is a person's decision.
 	Instance, Interface, Gateway string
 	// Blackhole says that the target is no more; Missing, that there is no such route.
 	Blackhole, Missing bool
@@ -88,6 +99,11 @@ type Route struct {
 
 // onInstance says that the route points at an instance.
 func (r Route) onInstance() bool { return r.Instance != "" || r.Interface != "" }
+
+// nowhere says that the route leads nowhere. One of IPv4 that is missing beside the default route was taken away by a change.
+func (r Route) nowhere() bool {
+	return r.Blackhole || r.Missing && (r.Destination.Bits() == 0 || r.Destination.Addr().Is6())
+}
 
 // Control is how the same targets answered from outside of the VPC.
 type Control struct {
