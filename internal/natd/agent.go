@@ -95,6 +95,7 @@ type agent struct {
 	converged  time.Time
 	path       string
 	egress     bool
+	identified time.Time // when an identity URL last answered
 	seen       *claim.Zone
 	moved      time.Time // when the address was
 	unsure     bool      // whether seen still holds
@@ -281,8 +282,9 @@ func (a *agent) tryPath(ctx context.Context) error {
 	zone := a.throughZone()
 	r := a.prove(ctx, zone)
 	err := r.Works()
-	if err == nil && zone && r.Egress.IsValid() && r.Egress != a.Config.PublicAddress {
-		err = fmt.Errorf("connections leave from %s instead of %s", r.Egress, a.Config.PublicAddress)
+	seen := slices.Contains(r.Egress, a.Config.PublicAddress)
+	if err == nil && zone && len(r.Egress) > 0 && !seen {
+		err = fmt.Errorf("connections leave from %s instead of %s", r.Egress[0], a.Config.PublicAddress)
 	}
 	trouble := text(err)
 	if ctx.Err() != nil {
@@ -290,14 +292,33 @@ func (a *agent) tryPath(ctx context.Context) error {
 	}
 	a.say("path", trouble)
 	a.mu.Lock()
-	changed := a.path != trouble || a.egress != (zone && err == nil)
-	a.path, a.egress = trouble, zone && err == nil
+	if len(r.Egress) > 0 {
+		a.identified = a.now()
+	}
+	unchecked := len(a.Config.Identity) == 0 || a.now().Sub(a.identified) > anonymous
+	egress := zone && err == nil && (seen || unchecked)
+	changed := a.path != trouble || a.egress != egress
+	a.path, a.egress = trouble, egress
 	a.mu.Unlock()
 	if changed {
 		poke(a.wake)
 	}
+	switch {
+	case seen:
+		a.say("identity", "")
+	case err != nil || !zone:
+	case egress:
+		a.say("identity", "no URL answers: which address connections leave from is not checked")
+	default:
+		return errors.New("no identity URL has answered through the zone's address")
+	}
 	return err
 }
+
+// anonymous is how long no identity URL may have answered, by whichever address, before the path is proven without: they belong to
+// others, and their outage must not keep a zone without its instance. One that has just answered through the primary address is
+// waited for.
+const anonymous = time.Minute
 
 // look asks the API.
 func (a *agent) look(ctx context.Context) {

@@ -33,15 +33,8 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("configuration of the AWS SDK: %w", err)
 	}
-	k, err := kernel.Open()
-	if err != nil {
-		return err
-	}
-	defer k.Close()
-	changes, err := kernel.Watch(ctx)
-	if err != nil {
-		return fmt.Errorf("changes of the kernel: %w", err)
-	}
+	k := &opened{open: kernel.Open}
+	defer k.close()
 	a := newAgent(o)
 	a.service, a.kernel, a.handover = metadata.New(sdk), k, connections()
 	a.zone.ec2, a.zone.groups = ec2.NewFromConfig(sdk), autoscaling.NewFromConfig(sdk)
@@ -49,8 +42,75 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	p := &publisher{to: cloudwatch.NewFromConfig(sdk), read: a.counters(k.Counters)}
-	a.run(ctx, changes, p)
+	a.run(ctx, a.watched(ctx), p)
 	return ctx.Err()
+}
+
+// opened is the kernel, which is opened when it is first needed. One that cannot be is a kernel that does not forward: the start is
+// abandoned if that lasts, where a program that ended would only be started again and again.
+type opened struct {
+	open func() (*kernel.Kernel, error)
+	mu   sync.Mutex
+	k    *kernel.Kernel
+}
+
+func (o *opened) get() (*kernel.Kernel, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var err error
+	if o.k == nil {
+		o.k, err = o.open()
+	}
+	return o.k, err
+}
+
+// Converge implements converger.
+func (o *opened) Converge(c kernel.Config) (kernel.Report, error) {
+	k, err := o.get()
+	if err != nil {
+		return kernel.Report{}, err
+	}
+	return k.Converge(c)
+}
+
+// Counters are the kernel's.
+func (o *opened) Counters(outside string) (kernel.Counters, error) {
+	k, err := o.get()
+	if err != nil {
+		return kernel.Counters{}, err
+	}
+	return k.Counters(outside)
+}
+
+func (o *opened) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.k != nil {
+		o.k.Close()
+	}
+}
+
+// watched tells of changes of the kernel as soon as they can be watched. Until then, and without, it is compared all the same.
+func (a *agent) watched(ctx context.Context) <-chan struct{} {
+	changes := make(chan struct{})
+	go every(ctx, nil, func(ctx context.Context) time.Duration {
+		watch, err := kernel.Watch(ctx)
+		a.say("changes of the kernel", text(err))
+		for err == nil {
+			select {
+			case <-watch:
+			case <-ctx.Done():
+				return 0
+			}
+			select {
+			case changes <- struct{}{}:
+			case <-ctx.Done():
+				return 0
+			}
+		}
+		return jitter(time.Second)
+	})
+	return changes
 }
 
 // run is the loops, until the context ends.
@@ -165,11 +225,7 @@ func (p *path) try(ctx context.Context, a *agent, zone bool) proof.Result {
 	if err != nil {
 		return proof.Result{Failures: []string{err.Error()}}
 	}
-	plan := proof.Plan{Targets: a.Config.Targets}
-	if zone {
-		plan.Identity = a.Config.Identity
-	}
-	return proof.Try(ctx, dial, plan)
+	return proof.Try(ctx, dial, proof.Plan{Targets: a.Config.Targets, Identity: a.Config.Identity})
 }
 
 // dialer is that of the source for a path.

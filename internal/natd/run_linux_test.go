@@ -103,6 +103,11 @@ func internet(t *testing.T) {
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
 		fmt.Fprintln(w, host)
 	})
+	mux.HandleFunc("/shy", func(w http.ResponseWriter, r *http.Request) {
+		if host, _, _ := net.SplitHostPort(r.RemoteAddr); host != zoneAddress.String() {
+			fmt.Fprintln(w, host)
+		}
+	})
 	go http.Serve(l, mux) //nolint:errcheck,gosec // ends with the process
 }
 
@@ -267,6 +272,53 @@ func TestAnotherPublicAddressIsNoProof(t *testing.T) {
 	})
 	if !c.everyRoute("nat-standby")() || a.health().Ready {
 		t.Errorf("routes %v, health %+v", c.at(), a.health())
+	}
+}
+
+func TestAnIdentityURLThatAnswersElsewhereIsWaitedFor(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c := newCloud()
+	a, stop := start(t, c, t.TempDir(), func(o *Options) { o.Config.Identity = []string{"http://198.51.100.1/shy"} })
+	defer stop()
+	until(t, "it takes the address", func() bool { return slices.Contains(c.called(), "AssignPrivateIpAddresses") })
+	until(t, "it has tried the way out through it", func() bool { return a.health().Ready })
+	<-time.After(500 * time.Millisecond) // several proofs
+	if !c.everyRoute("nat-standby")() || a.health().Holds {
+		t.Errorf("routes %v, health %+v", c.at(), a.health())
+	}
+}
+
+func TestIdentityURLsThatNeverAnswerKeepNobodyFromAClaim(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	c := newCloud()
+	a, stop := start(t, c, t.TempDir(), func(o *Options) { o.Config.Identity = []string{"http://198.51.100.1:81/"} })
+	defer stop()
+	until(t, "it holds", func() bool { return a.health().Holds })
+}
+
+func TestAKernelThatCannotBeOpenedIsTriedAgain(t *testing.T) {
+	if !instance(t) {
+		return
+	}
+	tries := 0
+	k := &opened{open: func() (*kernel.Kernel, error) {
+		if tries++; tries < 3 {
+			return nil, errors.New("no netlink")
+		}
+		return kernel.Open()
+	}}
+	defer k.close()
+	for range 2 {
+		if _, err := k.Converge(kernel.Config{}); err == nil || err.Error() != "no netlink" {
+			t.Errorf("error %v", err)
+		}
+	}
+	if _, err := k.Counters("eth0"); err != nil && err.Error() == "no netlink" || tries != 3 {
+		t.Errorf("%d tries, %v", tries, err)
 	}
 }
 

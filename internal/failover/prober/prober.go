@@ -210,7 +210,7 @@ func (w *watch) identity(ctx context.Context, t natzone.Target) (netip.Addr, boo
 	if err != nil || status != http.StatusOK {
 		return netip.Addr{}, false
 	}
-	return probe.FindAddress(body)
+	return natzone.FindAddress(body)
 }
 
 // ask asks the agent for its health, over the network of the zone: not by the path that is probed.

@@ -35,8 +35,8 @@ type Plan struct {
 type Result struct {
 	// Answered of Tried targets. A target whose name has no answer was not tried: that says nothing of the path.
 	Answered, Tried int
-	// Egress is the address that an identity URL saw; the zero Addr if none answered.
-	Egress netip.Addr
+	// Egress are the addresses that identity URLs saw; none if none answered.
+	Egress []netip.Addr
 	// Classes of the attempts, and Failures for people, one per failed attempt.
 	Classes  map[natzone.Class]int
 	Failures []string
@@ -94,14 +94,14 @@ func Try(ctx context.Context, dial Dialer, p Plan) Result {
 			body, err := get(ctx, c, u)
 			mu.Lock()
 			defer mu.Unlock()
-			a, parseErr := netip.ParseAddr(strings.TrimSpace(string(body)))
+			a, ok := natzone.FindAddress(body)
 			switch {
 			case err != nil:
 				r.Failures = append(r.Failures, fmt.Sprintf("%s: %s: %v", u, classify(err), err))
-			case parseErr != nil:
-				r.Failures = append(r.Failures, fmt.Sprintf("%s: its answer is not an address", u))
+			case !ok:
+				r.Failures = append(r.Failures, fmt.Sprintf("%s: its answer names no address", u))
 			default:
-				r.Egress = a.Unmap()
+				r.Egress = append(r.Egress, a)
 			}
 		})
 	}

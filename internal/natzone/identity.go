@@ -1,4 +1,4 @@
-package probe
+package natzone
 
 import (
 	"net/netip"
