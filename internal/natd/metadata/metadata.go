@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -53,16 +54,19 @@ type SpotAction struct {
 
 // Client of the service. It is safe for concurrent use.
 type Client struct {
-	api *imds.Client
-
-	mu       sync.Mutex
-	identity Identity
-	networks []netip.Prefix
-	public   bool
-	slowAt   time.Time
+	api      *imds.Client
+	identity atomic.Pointer[Identity]
+	settled  atomic.Pointer[settled]
 }
 
-// slowly is how old what rarely changes may be: the networks of the VPC and public addresses.
+// settled is what rarely changes: the networks of the VPC and public addresses.
+type settled struct {
+	networks []netip.Prefix
+	public   bool
+	at       time.Time
+}
+
+// slowly is how old what rarely changes may be.
 const slowly = 30 * time.Second
 
 // attempt is how long one request may take. The service is on the same host, and answers within milliseconds or throttles.
@@ -70,10 +74,12 @@ const attempt = time.Second
 
 // New makes a client of the service that the environment or the configuration names.
 func New(c aws.Config) *Client {
-	return &Client{api: imds.NewFromConfig(c, func(o *imds.Options) {
+	client := &Client{api: imds.NewFromConfig(c, func(o *imds.Options) {
 		o.EnableFallback = aws.FalseTernary
 		o.HTTPClient = &http.Client{Timeout: attempt}
 	})}
+	client.Forget()
+	return client
 }
 
 var errAbsent = errors.New("instance metadata: not there")
@@ -98,11 +104,8 @@ func (c *Client) get(ctx context.Context, path string) (string, error) {
 
 // Identity asks once and remembers.
 func (c *Client) Identity(ctx context.Context) (Identity, error) {
-	c.mu.Lock()
-	known := c.identity
-	c.mu.Unlock()
-	if known.Instance != "" {
-		return known, nil
+	if known := c.identity.Load(); known != nil {
+		return *known, nil
 	}
 	var i Identity
 	var primary string
@@ -128,45 +131,52 @@ func (c *Client) Identity(ctx context.Context) (Identity, error) {
 	if i.VPC, err = c.get(ctx, of(i, "vpc-id")); err != nil {
 		return Identity{}, err
 	}
-	c.mu.Lock()
-	c.identity = i
-	c.mu.Unlock()
+	c.identity.Store(&i)
 	return i, nil
 }
 
 func of(i Identity, path string) string { return "network/interfaces/macs/" + i.MAC + "/" + path }
 
-// State asks for what may change.
+// State asks for what may change, for all of it at once: a service that hangs takes the time of one question. With an error
+// come the fields that could be read all the same, each of them whole; the others are zero. So nil Addresses were not read, nor
+// were nil Networks, and PrimaryPublic with them; and an end that was read (Target, Spot, Rebalance) is one, whatever else failed.
 func (c *Client) State(ctx context.Context, i Identity) (State, error) {
 	var s State
-	var err error
-	if s.Target, err = c.optional(ctx, "autoscaling/target-lifecycle-state"); err != nil {
-		return State{}, err
+	parts := []func() error{
+		func() (err error) { s.Target, err = c.optional(ctx, "autoscaling/target-lifecycle-state"); return err },
+		func() (err error) { s.Spot, err = c.spot(ctx); return err },
+		func() error {
+			notice, err := c.optional(ctx, "events/recommendations/rebalance")
+			s.Rebalance = notice != ""
+			return err
+		},
+		func() (err error) { s.Addresses, err = list(ctx, c, of(i, "local-ipv4s"), netip.ParseAddr); return err },
+		func() error {
+			known, err := c.slow(ctx, i)
+			s.Networks, s.PrimaryPublic = known.networks, known.public
+			return err
+		},
 	}
-	spot, err := c.optional(ctx, "spot/instance-action")
-	if err != nil {
-		return State{}, err
+	errs := make([]error, len(parts))
+	var asked sync.WaitGroup
+	for n, part := range parts {
+		asked.Go(func() { errs[n] = part() })
 	}
-	if spot != "" {
-		s.Spot = new(SpotAction)
-		if err := json.Unmarshal([]byte(spot), s.Spot); err != nil {
-			return State{}, fmt.Errorf("instance metadata: spot/instance-action: %w", err)
-		}
+	asked.Wait()
+	return s, errors.Join(errs...)
+}
+
+// spot is the notice of an interruption, nil without one.
+func (c *Client) spot(ctx context.Context) (*SpotAction, error) {
+	notice, err := c.optional(ctx, "spot/instance-action")
+	if err != nil || notice == "" {
+		return nil, err
 	}
-	rebalance, err := c.optional(ctx, "events/recommendations/rebalance")
-	if err != nil {
-		return State{}, err
+	action := new(SpotAction)
+	if err := json.Unmarshal([]byte(notice), action); err != nil {
+		return nil, fmt.Errorf("instance metadata: spot/instance-action: %w", err)
 	}
-	s.Rebalance = rebalance != ""
-	addresses, err := c.get(ctx, of(i, "local-ipv4s"))
-	if err != nil {
-		return State{}, err
-	}
-	if s.Addresses, err = parse(addresses, netip.ParseAddr); err != nil {
-		return State{}, err
-	}
-	s.Networks, s.PrimaryPublic, err = c.slow(ctx, i)
-	return s, err
+	return action, nil
 }
 
 func (c *Client) optional(ctx context.Context, path string) (string, error) {
@@ -178,41 +188,33 @@ func (c *Client) optional(ctx context.Context, path string) (string, error) {
 }
 
 // slow asks for what rarely changes, and not each time.
-func (c *Client) slow(ctx context.Context, i Identity) ([]netip.Prefix, bool, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if time.Since(c.slowAt) < slowly {
-		return c.networks, c.public, nil
+func (c *Client) slow(ctx context.Context, i Identity) (settled, error) {
+	known := c.settled.Load()
+	if time.Since(known.at) < slowly {
+		return *known, nil
 	}
-	text, err := c.get(ctx, of(i, "vpc-ipv4-cidr-blocks"))
+	networks, err := list(ctx, c, of(i, "vpc-ipv4-cidr-blocks"), netip.ParsePrefix)
 	if err != nil {
-		return nil, false, err
-	}
-	networks, err := parse(text, netip.ParsePrefix)
-	if err != nil {
-		return nil, false, err
+		return settled{}, err
 	}
 	public, err := c.primaryPublic(ctx, i)
 	if err != nil {
-		return nil, false, err
+		return settled{}, err
 	}
-	c.networks, c.public, c.slowAt = networks, public, time.Now()
-	return networks, public, nil
+	now := &settled{networks, public, time.Now()}
+	c.settled.CompareAndSwap(known, now) // not if it was forgotten meanwhile
+	return *now, nil
 }
 
-// Forget has the next State ask for everything: an address was moved.
-func (c *Client) Forget() {
-	c.mu.Lock()
-	c.slowAt = time.Time{}
-	c.mu.Unlock()
-}
+// Forget has the next State ask for everything: an address was moved. It waits for nobody.
+func (c *Client) Forget() { c.settled.Store(new(settled)) }
 
 func (c *Client) primaryPublic(ctx context.Context, i Identity) (bool, error) {
-	list, err := c.optional(ctx, of(i, "ipv4-associations/"))
+	associated, err := c.optional(ctx, of(i, "ipv4-associations/"))
 	if err != nil {
 		return false, err
 	}
-	for _, public := range strings.Fields(list) {
+	for _, public := range strings.Fields(associated) {
 		private, err := c.optional(ctx, of(i, "ipv4-associations/"+public))
 		if err != nil {
 			return false, err
@@ -226,12 +228,17 @@ func (c *Client) primaryPublic(ctx context.Context, i Identity) (bool, error) {
 	return false, nil
 }
 
-func parse[T any](text string, one func(string) (T, error)) ([]T, error) {
+// list is what stands at a path, line by line.
+func list[T any](ctx context.Context, c *Client, path string, one func(string) (T, error)) ([]T, error) {
+	text, err := c.get(ctx, path)
+	if err != nil {
+		return nil, err
+	}
 	var out []T
 	for _, line := range strings.Fields(text) {
 		v, err := one(line)
 		if err != nil {
-			return nil, fmt.Errorf("instance metadata: %w", err)
+			return nil, fmt.Errorf("instance metadata: %s: %w", path, err)
 		}
 		out = append(out, v)
 	}

@@ -19,9 +19,18 @@ type service struct {
 	values map[string]string
 	asked  map[string]int
 	status int
+	denied map[string]bool
+	// hanging is closed when the answer for hangs is to come; nil for at once. It tells hung of each that waits.
+	hangs   string
+	hanging chan struct{}
+	hung    chan struct{}
 }
 
 func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.hanging != nil && strings.HasSuffix(r.URL.Path, s.hangs) {
+		s.hung <- struct{}{}
+		<-s.hanging
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if r.URL.Path == "/latest/api/token" {
@@ -39,6 +48,8 @@ func (s *service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.Header.Get("X-Aws-Ec2-Metadata-Token") != "token":
 		w.WriteHeader(http.StatusUnauthorized)
+	case s.denied[path]:
+		w.WriteHeader(http.StatusForbidden)
 	case !ok:
 		w.WriteHeader(http.StatusNotFound)
 	default:
@@ -128,6 +139,56 @@ func TestWhatEndsTheInstanceIsSeen(t *testing.T) {
 	}
 	if diff := cmp.Diff(&SpotAction{"terminate", time.Date(2026, 1, 1, 0, 2, 0, 0, time.UTC)}, got.Spot); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestAnEndIsSeenWhateverElseCannotBeRead(t *testing.T) {
+	s, c := newService(t)
+	i := identity(t, c)
+	s.values["autoscaling/target-lifecycle-state"] = "Terminated"
+	s.values["spot/instance-action"] = `{"action": "terminate", "time": "2026-01-01T00:02:00Z"}`
+	whole := State{
+		Target: "Terminated", Spot: &SpotAction{"terminate", time.Date(2026, 1, 1, 0, 2, 0, 0, time.UTC)}, PrimaryPublic: true,
+		Networks:  []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16"), netip.MustParsePrefix("100.64.0.0/16")},
+		Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.10"), netip.MustParseAddr("10.0.0.250")},
+	}
+	for path, lose := range map[string]func(*State){
+		"autoscaling/target-lifecycle-state":  func(s *State) { s.Target = "" },
+		"spot/instance-action":                func(s *State) { s.Spot = nil },
+		"events/recommendations/rebalance":    func(*State) {},
+		mac + "local-ipv4s":                   func(s *State) { s.Addresses = nil },
+		mac + "vpc-ipv4-cidr-blocks":          func(s *State) { s.Networks, s.PrimaryPublic = nil, false },
+		mac + "ipv4-associations/203.0.113.8": func(s *State) { s.Networks, s.PrimaryPublic = nil, false },
+	} {
+		want := whole
+		lose(&want)
+		s.denied = map[string]bool{path: true}
+		c.Forget()
+		got, err := c.State(t.Context(), i)
+		if diff := cmp.Diff(want, got, addr, prefixes); diff != "" || err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%s: %v, %s", path, err, diff)
+		}
+	}
+}
+
+func TestForgettingWaitsForNoAnswerAndHoldsForOneThatIsOnItsWay(t *testing.T) {
+	s, c := newService(t)
+	i := identity(t, c)
+	s.hangs, s.hanging, s.hung = "ipv4-associations/203.0.113.8", make(chan struct{}), make(chan struct{}, 10)
+	asked := make(chan error)
+	go func() {
+		_, err := c.State(t.Context(), i)
+		asked <- err
+	}()
+	<-s.hung
+	c.Forget()
+	close(s.hanging)
+	if err := <-asked; err != nil {
+		t.Fatalf("who forgets waited until the question was given up: %v", err)
+	}
+	s.values[mac+"vpc-ipv4-cidr-blocks"] = "10.1.0.0/16"
+	if got, err := c.State(t.Context(), i); err != nil || len(got.Networks) != 1 {
+		t.Errorf("what was asked for before is remembered: %+v, %v", got, err)
 	}
 }
 
