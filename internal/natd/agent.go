@@ -248,6 +248,7 @@ func (a *agent) ask(ctx context.Context) time.Duration {
 	s, err := a.service.State(ctx, a.identity)
 	a.say("instance metadata", text(err))
 	if err != nil {
+		a.ends(s)
 		return jitter(2 * a.Metadata) // it may be throttled
 	}
 	a.mu.Lock()
@@ -261,6 +262,25 @@ func (a *agent) ask(ctx context.Context) time.Duration {
 		poke(a.wake)
 	}
 	return a.Metadata
+}
+
+// ends takes note of an end that was told, whatever else was not.
+func (a *agent) ends(s metadata.State) {
+	a.mu.Lock()
+	before := a.metadata
+	if s.Target != "" {
+		a.metadata.Target = s.Target
+	}
+	if s.Spot != nil {
+		a.metadata.Spot = s.Spot
+	}
+	a.metadata.Rebalance = a.metadata.Rebalance || s.Rebalance
+	changed := !reflect.DeepEqual(before, a.metadata)
+	a.mu.Unlock()
+	if changed {
+		a.Log.Info("instance metadata", "target", s.Target, "spot", s.Spot, "rebalance", s.Rebalance)
+		poke(a.wake)
+	}
 }
 
 // throughZone says that the path is to be proven through the zone's address: it is here.

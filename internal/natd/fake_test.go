@@ -2,6 +2,7 @@ package natd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -34,6 +35,7 @@ type cloud struct {
 	results []string
 	metrics map[string]float64
 	late    bool // instance metadata does not know yet that the address was moved
+	mute    bool // instance metadata tells of the end alone
 }
 
 type card struct {
@@ -283,6 +285,9 @@ func (c *cloud) Identity(context.Context) (metadata.Identity, error) { return id
 func (c *cloud) State(context.Context, metadata.Identity) (metadata.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.mute {
+		return metadata.State{Target: c.target}, errors.New("no answer about the networks")
+	}
 	s := metadata.State{Networks: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}, Addresses: []netip.Addr{own}, PrimaryPublic: true, Target: c.target}
 	if !c.late {
 		s.Addresses = slices.Clone(c.interfaces["eni-own"].addresses)

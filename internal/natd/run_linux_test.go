@@ -322,6 +322,19 @@ func TestAKernelThatCannotBeOpenedIsTriedAgain(t *testing.T) {
 	}
 }
 
+func TestAnEndIsAnEndWhateverElseMetadataDoesNotSay(t *testing.T) {
+	c := newCloud()
+	a := newAgent(Options{Config: document()}.Defaults())
+	a.service = c
+	a.ask(t.Context())
+	c.terminate()
+	c.mute = true
+	a.ask(t.Context())
+	if o := a.observe(); !o.Terminating || o.Leaving == "" || len(a.networks) == 0 {
+		t.Errorf("observed %+v, networks %v", o, a.networks)
+	}
+}
+
 // kernelState is what is new after every change: the handles of the rules, and the addresses of the interface.
 func kernelState(t *testing.T) (out []string) {
 	t.Helper()
