@@ -390,6 +390,9 @@ func (s *awsSetup) run() (pulumi.Map, error) {
 		return nil, underNAT(err)
 	}
 	s.export(outputs, made)
+	if s.config.VPC == nil {
+		outputs["network"] = natNetwork(args, made.Network)
+	}
 	price, err := s.price(args)
 	if err != nil {
 		return nil, err
@@ -398,6 +401,22 @@ func (s *awsSetup) run() (pulumi.Map, error) {
 		outputs["cost"] = price
 	}
 	return outputs, nil
+}
+
+// natNetwork says where the NAT instances stand, in the words of the configuration: a rehearsal from an export of the stack begins with it.
+func natNetwork(args *nat.Args, found nat.Network) pulumi.Map {
+	zones := pulumi.Map{}
+	for zone, z := range args.Zones {
+		tables := pulumi.Map{}
+		for key, t := range z.Tables {
+			tables[key] = pulumi.Map{"id": t.ID, "subnets": pulumi.StringArray(t.Subnets)}
+		}
+		zones[zone] = pulumi.Map{"public": pulumi.Map{"id": z.Public.ID, "cidr": pulumi.String(found.PublicCIDRs[zone])}, "tables": tables}
+	}
+	return pulumi.Map{
+		"vpc":   pulumi.Map{"id": args.VPC.ID, "cidrs": pulumi.ToStringArray(found.CIDRs), "ipv6Cidr": pulumi.String(found.IPv6CIDR)},
+		"zones": zones,
+	}
 }
 
 // export keys by zone what was made; for all of it together there are the outputs of the component.

@@ -96,7 +96,7 @@ type rehearsable struct {
 var rehearsables = []rehearsable{
 	{"alicloud", rehearsal.AlicloudSetup, rehearsal.AlicloudFromExport},
 	{"huaweicloud", rehearsal.HuaweicloudSetup, rehearsal.HuaweicloudFromExport},
-	{"aws", rehearsal.AWSSetup, nil},
+	{"aws", rehearsal.AWSSetup, rehearsal.AWSFromExport},
 }
 
 // chooseSetups returns the setups of the configuration, or those of them that were named.

@@ -121,48 +121,104 @@ func (w *awsWorld) Deprive(ops []sim.Operation) Losses {
 // awsKey is the configuration key of the setup.
 const awsKey = "polynat:aws"
 
-// AWSSetup is the walk of the setup polynat:aws in an empty simulated AWS: everything that may happen to the NAT instances of a
-// VPC, from their making to their end. ok is false when the configuration has none.
+// AWSSetup is the walk of the setup polynat:aws in a simulated AWS that holds nothing but what the configuration names as existing:
+// everything that may happen to the NAT instances of a VPC, from their making to their end. ok is false when the configuration has
+// none.
 func AWSSetup(config map[string]string) (setup Setup, ok bool, err error) {
+	return awsSetup(config, nil)
+}
+
+// awsSetup is the walk from what a deployed stack has, nil for nothing.
+func awsSetup(config map[string]string, from *awsDeployed) (setup Setup, ok bool, err error) {
 	b, err := readBlock(config, awsKey)
 	if err != nil || b.at("nat") == nil {
 		return Setup{}, false, err
 	}
-	if b.at("vpc") == nil {
-		return Setup{}, false, fmt.Errorf("aws.vpc: is missing: the simulated cloud is empty (rehearse with a VPC that the stack makes)")
+	options := aws.Options{Region: config["aws:region"], AddressQuota: -1}
+	setup = Setup{
+		Name: "aws", Key: awsKey, StopsAtErrors: true,
+		Terms: Terms{Step: "step", Holes: "subnets without a way out", Reaches: "subnets leave"},
 	}
-	programs, err := placeholders()
+	s := &awsSeed{network: newAWSNetwork(), held: map[string]bool{}, ips: map[string]string{}}
+	switch {
+	case from != nil:
+		options.Account = from.account
+		s.network.read(from.nat)
+		from.hold(s)
+	case b.at("discovery") != nil:
+		made := toBeFound(b, options.Region)
+		s.network.read(made)
+		setup.Notes = []string{fmt.Sprintf("made up: a VPC that discovery finds, with a public and a private subnet in %s (begin --from-export of the deployed stack for the real one)",
+			strings.Join(made.at("zones").keys(), ", "))}
+	}
+	s.network.read(b.at("nat"))
+	if err := s.network.complete(); err != nil {
+		return Setup{}, false, err
+	}
+	if from != nil {
+		s.all = from.network
+	}
+	s.put(marksOf(b.at("discovery")), sim.Truth(sim.Object(b.at("nat")), "nat64"))
+	if from != nil {
+		s.named(from.nat)
+		from.referred(s)
+	}
+	s.named(b.at("nat"))
+	s.defaults(b.at("nat"))
+	if from != nil {
+		s.all = slices.Concat(s.all, from.others)
+	}
+	for _, letter := range "abcdef" {
+		options.Zones = append(options.Zones, options.Region+string(letter))
+	}
+	zones := s.network.zones()
+	for _, zone := range zones {
+		if !slices.Contains(options.Zones, zone) {
+			options.Zones = append(options.Zones, zone)
+		}
+	}
+	if b.at("vpc") != nil {
+		zones = b.at("vpc", "zones").keys()
+	}
+	world, err := s.world(options)
 	if err != nil {
 		return Setup{}, false, err
 	}
-	region := config["aws:region"]
-	newWorld := func(u aws.UnknownBehaviours) World {
-		return newAWSWorld(aws.New(aws.Options{Region: region, Unknown: u, AddressQuota: -1}))
+	options.Unknown = aws.UnknownBehaviours{
+		HealthIgnoresPolicy: true, PolicyKeepsMaxSize: true, PublicAddressReleased: true, SameRouteAccepted: true, SameReplaceRefused: true,
 	}
-	setup = Setup{
-		Name: "aws", Key: awsKey, StopsAtErrors: true, World: newWorld(aws.UnknownBehaviours{}), Moves: awsMoves(b, programs.configure), Close: programs.remove,
-		Terms: Terms{Step: "step", Holes: "subnets without a way out", Reaches: "subnets leave"},
+	other, err := s.world(options)
+	if err != nil {
+		return Setup{}, false, err
 	}
-	setup.Variants = []Variant{{
-		Name: "answers what nobody documents the other way", Moves: setup.Moves,
-		World: newWorld(aws.UnknownBehaviours{
-			HealthIgnoresPolicy: true, PolicyKeepsMaxSize: true, PublicAddressReleased: true, SameRouteAccepted: true, SameReplaceRefused: true,
-		}),
-	}}
+	first := Move{Name: "as configured"}
+	if from == nil {
+		programs, err := placeholders()
+		if err != nil {
+			return Setup{}, false, err
+		}
+		// A network that exists has traffic before.
+		first = Move{Name: "deploy", Begins: b.at("vpc") != nil, Configure: editBlock(awsKey, programs.configure)}
+		setup.Close = programs.remove
+	}
+	setup.World, setup.Moves = world, append([]Move{first}, awsMoves(b, zones)...)
+	setup.Variants = []Variant{{Name: "answers what nobody documents the other way", Moves: setup.Moves, World: other}}
 	return setup, true, nil
 }
 
-func awsMoves(b block, programs func(block) error) []Move {
+// awsMoves are the steps after the first one. Zones come and go in a VPC of the stack's own: in one that exists, subnets stay.
+func awsMoves(b block, zones []string) []Move {
 	edit := func(change func(block) error) func(map[string]string) error { return editBlock(awsKey, change) }
-	zones := b.at("vpc", "zones").keys()
+	own := b.at("vpc") != nil
 	moves := []Move{
-		{Name: "deploy", Begins: true, Configure: edit(programs)},
 		{Name: "the same again", Still: true},
 		{Name: "change the template", Configure: edit(func(b block) error {
 			b.make("nat", "instance")["before"] = "# another template\n" + b.at("nat", "instance").text("before")
 			return nil
 		})},
-		{Name: "add a zone", Configure: edit(addZone)},
+	}
+	if own {
+		moves = append(moves, Move{Name: "add a zone", Configure: edit(addZone)})
 	}
 	if b.at("nat").text("standby") == "shared" {
 		moves = append(moves, Move{Name: "a standby in each zone", Configure: edit(func(b block) error {
@@ -171,7 +227,7 @@ func awsMoves(b block, programs func(block) error) []Move {
 			return nil
 		})})
 	}
-	if len(zones) > 0 {
+	if own && len(zones) > 0 {
 		moves = append(moves, Move{Name: "remove zone " + zones[0], Configure: edit(func(b block) error {
 			delete(b.at("vpc", "zones"), zones[0])
 			delete(b.at("nat", "zones"), zones[0])
@@ -182,7 +238,12 @@ func awsMoves(b block, programs func(block) error) []Move {
 		Move{Name: "change the instance type", Configure: edit(changeType)},
 		Move{Name: "an instance dies", Still: true, Happens: func(w World) { w.(*awsWorld).kill() }},
 		Move{Name: "its successor has taken over", Still: true, Happens: func(w World) { w.(*awsWorld).wait() }},
-		Move{Name: "share the standby", Configure: edit(shareStandby)},
+		Move{Name: "share the standby", Configure: edit(func(b block) error {
+			if kept := b.at("vpc", "zones").keys(); len(kept) > 0 {
+				zones = kept
+			}
+			return shareStandby(b, zones[0])
+		})},
 		Move{Name: "destroy", Destroys: true},
 	)
 }
@@ -265,28 +326,35 @@ func addZone(b block) error {
 	}
 	private := map[string]any{}
 	for _, key := range zones.at(keys[0], "private").keys() {
-		p, err := free(within, taken[1].Bits(), &taken)
-		if err != nil {
-			return err
+		p, ok := free(within, taken[1].Bits(), &taken)
+		if !ok {
+			return full(within)
 		}
 		private[key] = p.String()
 	}
-	public, err := free(within, taken[0].Bits(), &taken)
+	public, ok := free(within, taken[0].Bits(), &taken)
+	if !ok {
+		return full(within)
+	}
 	zones[fresh] = map[string]any{"public": public.String(), "private": private}
-	return err
+	return nil
+}
+
+func full(within netip.Prefix) error {
+	return fmt.Errorf("aws.vpc.cidr: %s: has no room for another zone (rehearse with a larger one)", within)
 }
 
 // free is the first prefix of a length that overlaps none of those taken, and takes it.
-func free(within netip.Prefix, bits int, taken *[]netip.Prefix) (netip.Prefix, error) {
-	for a := within.Addr(); within.Contains(a); {
+func free(within netip.Prefix, bits int, taken *[]netip.Prefix) (_ netip.Prefix, ok bool) {
+	for a := within.Addr(); bits >= within.Bits() && within.Contains(a); {
 		p := netip.PrefixFrom(a, bits)
 		if !slices.ContainsFunc(*taken, p.Overlaps) {
 			*taken = append(*taken, p)
-			return p, nil
+			return p, true
 		}
 		a = netipx.PrefixLastIP(p).Next()
 	}
-	return netip.Prefix{}, fmt.Errorf("aws.vpc.cidr: %s: has no room for another zone (rehearse with a larger one)", within)
+	return netip.Prefix{}, false
 }
 
 // changeType changes the instance type to another one of the same architecture.
@@ -305,10 +373,13 @@ func changeType(b block) error {
 	return nil
 }
 
-// shareStandby has one gateway stand by for all zones.
-func shareStandby(b block) error {
+// shareStandby has one gateway stand by for all zones, in place of theirs.
+func shareStandby(b block, zone string) error {
 	n := b.at("nat")
 	n["standby"] = "shared"
-	n["sharedStandby"] = map[string]any{"zone": b.at("vpc", "zones").keys()[0]}
+	n["sharedStandby"] = map[string]any{"zone": zone}
+	for _, key := range n.at("zones").keys() {
+		delete(n.at("zones", key), "standby")
+	}
 	return nil
 }

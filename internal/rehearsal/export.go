@@ -32,6 +32,21 @@ type exported struct {
 	Outputs sim.Object `json:"outputs"`
 }
 
+// readExport reads an export of a stack, and refuses that of another one.
+func readExport(project, stack string, text []byte) (*export, error) {
+	var e export
+	if err := json.Unmarshal(text, &e); err != nil {
+		return nil, fmt.Errorf("read the export: %w", err)
+	}
+	prefix := fmt.Sprintf("urn:pulumi:%s::%s::", stack, project)
+	for _, r := range e.Deployment.Resources {
+		if !strings.HasPrefix(r.URN, prefix) {
+			return nil, fmt.Errorf("the export is not of stack %s of project %s: %s (name its stack with --stack)", stack, project, r.URN)
+		}
+	}
+	return &e, nil
+}
+
 // found is the network that the stack recorded around a migration of an existing one (migration.Snapshot).
 type found struct {
 	VPCID     string
@@ -72,16 +87,12 @@ func AlicloudFromExport(config map[string]string, project, stack string, text []
 	if err != nil || block["migration"] == nil {
 		return Setup{}, false, err
 	}
-	var e export
-	if err := json.Unmarshal(text, &e); err != nil {
-		return Setup{}, false, fmt.Errorf("read the export: %w", err)
+	e, err := readExport(project, stack, text)
+	if err != nil {
+		return Setup{}, false, err
 	}
-	prefix := fmt.Sprintf("urn:pulumi:%s::%s::", stack, project)
 	outputs := alicloudOutputs{}
 	for _, r := range e.Deployment.Resources {
-		if !strings.HasPrefix(r.URN, prefix) {
-			return Setup{}, false, fmt.Errorf("the export is not of stack %s of project %s: %s (name its stack with --stack)", stack, project, r.URN)
-		}
 		if r.Type == "pulumi:pulumi:Stack" {
 			if err := remarshal(r.Outputs["alicloud"], &outputs); err != nil {
 				return Setup{}, false, fmt.Errorf("read the outputs of the export: %w", err)

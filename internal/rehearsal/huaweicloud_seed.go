@@ -1,7 +1,6 @@
 package rehearsal
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -125,16 +124,12 @@ func HuaweicloudFromExport(config map[string]string, project, stack string, text
 	if err != nil || !ok {
 		return Setup{}, false, err
 	}
-	var e export
-	if err := json.Unmarshal(text, &e); err != nil {
-		return Setup{}, false, fmt.Errorf("read the export: %w", err)
+	e, err := readExport(project, stack, text)
+	if err != nil {
+		return Setup{}, false, err
 	}
 	world := setup.World.(*huaweicloudWorld)
-	prefix := fmt.Sprintf("urn:pulumi:%s::%s::", stack, project)
 	for _, r := range e.Deployment.Resources {
-		if !strings.HasPrefix(r.URN, prefix) {
-			return Setup{}, false, fmt.Errorf("the export is not of stack %s of project %s: %s (name its stack with --stack)", stack, project, r.URN)
-		}
 		if !r.Custom || r.Delete || !strings.HasPrefix(r.Type, "huaweicloud:") {
 			continue
 		}

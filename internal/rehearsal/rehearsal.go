@@ -79,6 +79,8 @@ type Setup struct {
 	State []byte
 	// Variants are walked as well: the same moves in a cloud that behaves otherwise where nobody knows how it does.
 	Variants []Variant
+	// Notes say in a line each what the rehearsal rests on beside the configuration, such as a network that is made up.
+	Notes []string
 	// StopsAtErrors has the engine stop at the failures that are tried. Where it goes on (pkg/v3 v3.259.0), it waits for ever
 	// when the deletion before a replacement fails, since the program is never told what became of the resource: steps that
 	// delete first always stop, and setups with dependencies across replacements have to say so.
@@ -121,6 +123,8 @@ type SetupReport struct {
 	Setup string `json:"setup"`
 	OK    bool   `json:"ok"`
 	Steps []Step `json:"steps"`
+	// Notes are those of the [Setup].
+	Notes []string `json:"notes,omitempty"`
 	// Variants are the names of those that were walked as well.
 	Variants []string `json:"-"`
 	Terms    Terms    `json:"-"`
@@ -243,7 +247,7 @@ func providers(world World, server *sim.Server) map[string]pulumirpc.ResourcePro
 
 // run makes the moves until one fails.
 func (w *walk) run(ctx context.Context) (*SetupReport, error) {
-	report := &SetupReport{Setup: w.setup.Name, OK: true, Terms: w.setup.Terms}
+	report := &SetupReport{Setup: w.setup.Name, OK: true, Notes: w.setup.Notes, Terms: w.setup.Terms}
 	for i, move := range w.setup.Moves {
 		w.options.Progress.Step(w.setup.Name, move.Name, i+1, len(w.setup.Moves))
 		step, err := w.step(ctx, move)

@@ -62,7 +62,10 @@ func (r *Report) Text(w io.Writer) error {
 		case interrupted:
 			verdict = "ok: nothing was lost but where the step interrupts by its nature"
 		}
-		if len(setup.Variants) > 0 {
+		for _, n := range setup.Notes {
+			fmt.Fprintf(w, "\n%s", n)
+		}
+		if len(setup.Variants)+len(setup.Notes) > 0 {
 			fmt.Fprintln(w)
 		}
 		if _, err := fmt.Fprintf(w, "\n%s: %s\n", setup.Setup, verdict); err != nil {

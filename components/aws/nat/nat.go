@@ -58,6 +58,18 @@ type NAT struct {
 	DashboardName pulumi.StringOutput    `pulumi:"dashboardName"`
 	// Bucket holds the agent.
 	Bucket pulumi.StringOutput `pulumi:"bucket"`
+
+	// Network is what was given or looked up of the network, for what wants to know it without a lookup.
+	Network Network
+}
+
+// Network is a network as it was found.
+type Network struct {
+	// CIDRs of the VPC, and IPv6CIDR; empty if nothing asked for it.
+	CIDRs    []string
+	IPv6CIDR string
+	// PublicCIDRs are those of the public subnets, by zone.
+	PublicCIDRs map[string]string
 }
 
 // New makes it, or returns the problems of the Args.
@@ -76,7 +88,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if err := b.programs(); err != nil {
 		return nil, err
 	}
-	b.component = &NAT{}
+	b.component = &NAT{Network: Network{CIDRs: found.cidrs, IPv6CIDR: found.ipv6CIDR, PublicCIDRs: found.publicCIDRs}}
 	if err := ctx.RegisterComponentResource(TypeToken, name, b.component, opts...); err != nil {
 		return nil, err
 	}

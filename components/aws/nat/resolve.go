@@ -25,8 +25,9 @@ type resolved struct {
 	nitro        bool
 	cidrs        []string
 	ipv6CIDR     string
-	// addresses of the zones.
-	addresses map[string]netip.Addr
+	// publicCIDRs and addresses of the zones.
+	publicCIDRs map[string]string
+	addresses   map[string]netip.Addr
 	// publicIPs of given Elastic IPs, by allocation id, and of given gateways, by their id.
 	publicIPs    map[string]string
 	destinations []netip.Prefix
@@ -36,7 +37,7 @@ type resolved struct {
 
 // resolve looks up, and returns every problem that this brings to light.
 func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
-	r := &resolved{addresses: map[string]netip.Addr{}, publicIPs: map[string]string{}, destinations: []netip.Prefix{route.Default()}}
+	r := &resolved{publicCIDRs: map[string]string{}, addresses: map[string]netip.Addr{}, publicIPs: map[string]string{}, destinations: []netip.Prefix{route.Default()}}
 	opts := []pulumi.InvokeOption{pulumi.Provider(a.Provider)}
 	if err := r.where(ctx, opts...); err != nil {
 		return nil, err
@@ -173,7 +174,7 @@ func (r *resolved) subnet(ctx *pulumi.Context, a *Args, key string, list *proble
 		*list = append(*list, problems...)
 		return
 	}
-	r.addresses[key] = highest(subnet)
+	r.publicCIDRs[key], r.addresses[key] = cidr, highest(subnet)
 	if z.Address != "" {
 		r.addresses[key] = netip.MustParseAddr(z.Address) // addressProblems has parsed it
 	}

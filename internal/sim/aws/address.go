@@ -22,7 +22,10 @@ func (c *Cloud) allocateAddress(s *state, tags Tags) (*Address, error) {
 	if c.opts.AddressQuota >= 0 && len(s.Addresses) >= c.opts.AddressQuota {
 		return nil, refuse("AddressLimitExceeded", "The maximum number of addresses has been reached.")
 	}
-	a := &Address{AllocationID: s.newID("eipalloc"), PublicIP: s.publicAddress("elastic", elasticPool), Domain: "vpc", Tags: tags}
+	a := &Address{AllocationID: s.newID("eipalloc"), PublicIP: sim.Text(s.known(), "publicIp"), Domain: "vpc", Tags: tags}
+	if a.PublicIP == "" {
+		a.PublicIP = s.publicAddress("elastic", elasticPool)
+	}
 	s.Addresses[a.AllocationID] = a
 	return a, nil
 }

@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+
+	"polynat/internal/sim"
 )
 
 // Addresses at the beginning of a subnet that AWS keeps for itself, besides the last one.
@@ -53,6 +55,14 @@ func (s *state) createVPC(cidr string, ipv6 bool, tags Tags) (string, error) {
 	v := &vpc{CIDRs: []netip.Prefix{p}, DNSSupport: true, Tags: tags}
 	if ipv6 {
 		v.IPv6 = s.vpcIPv6()
+	}
+	for _, b := range objects(s.known(), "cidrBlockAssociations") { // of one that exists: its further blocks
+		if p, err := block("InvalidVpc.Range", sim.Text(b, "cidrBlock")); err == nil && !slices.Contains(v.CIDRs, p) {
+			v.CIDRs = append(v.CIDRs, p)
+		}
+	}
+	if p, err := netip.ParsePrefix(sim.Text(s.known(), "ipv6CidrBlock")); err == nil {
+		v.IPv6 = p
 	}
 	s.VPCs[id] = v
 	v.MainTable = s.newTable(id, nil)

@@ -49,11 +49,29 @@ func (c *Cloud) Create(ctx context.Context, r sim.Request) (id string, outputs s
 	if err != nil {
 		return "", nil, err
 	}
+	if id, err = c.create(ctx, k, r, nil); id != "" {
+		outputs, _ = c.show(k, r.Type, id)
+	}
+	return id, outputs, err
+}
+
+// create makes an object and waits until it is ready, or makes one that exists, under its own id. It returns an id when there is an
+// object, ready or not.
+func (c *Cloud) create(ctx context.Context, k kind, r sim.Request, adopted *Existing) (id string, err error) {
 	err = c.change(func(s *state) error {
-		var out sim.Object
-		if id, out, err = k.create(c, s, r.Inputs); err != nil {
-			id = ""
+		s.adopting = adopted
+		defer func() { s.adopting = nil }()
+		made, out, err := k.create(c, s, r.Inputs)
+		if err != nil {
 			return err
+		}
+		if id = made; adopted != nil {
+			id = adopted.ID
+			for name := range out {
+				if v, known := adopted.Outputs[name]; known {
+					out[name] = v
+				}
+			}
 		}
 		if s.Declared[r.Type] == nil {
 			s.Declared[r.Type] = map[string]*declaration{}
@@ -61,14 +79,10 @@ func (c *Cloud) Create(ctx context.Context, r sim.Request) (id string, outputs s
 		s.Declared[r.Type][id] = &declaration{r.URN, r.Inputs, out}
 		return nil
 	})
-	if err != nil {
-		return "", nil, creating("creating", r, err)
-	}
-	if k.ready != nil {
+	if err == nil && k.ready != nil {
 		err = k.ready(ctx, c, id)
 	}
-	outputs, _ = c.show(k, r.Type, id)
-	return id, outputs, creating("creating", r, err)
+	return id, creating("creating", r, err)
 }
 
 func creating(doing string, r sim.Request, err error) error {

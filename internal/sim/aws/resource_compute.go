@@ -77,7 +77,11 @@ var templateKind = kind{
 			return "", nil, err
 		}
 		id := s.newID("lt")
-		s.Templates[id] = &launchTemplate{Name: name, Versions: []sim.Object{data}, Default: 1}
+		t := &launchTemplate{Name: name, Versions: []sim.Object{data}, Default: max(1, sim.Number(s.known(), "defaultVersion"))}
+		for len(t.Versions) < sim.Number(s.known(), "latestVersion") { // what the earlier ones of one that exists held is not known
+			t.Versions = append(t.Versions, data)
+		}
+		s.Templates[id] = t
 		return id, sim.Object{"arn": c.arn("ec2", "launch-template/"+id), "name": name}, nil
 	},
 	update: func(_ *Cloud, s *state, id string, old, in sim.Object) error {

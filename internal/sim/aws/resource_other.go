@@ -33,12 +33,15 @@ func kindOf(typ string, r record) kind {
 				}
 			}
 			var id string
-			if r.name != nil {
+			switch {
+			case s.adopting != nil:
+				id = s.adopting.ID
+			case r.name != nil:
 				id = r.name(in)
 				if s.Declared[typ][id] != nil {
 					return "", nil, &Error{Code: "AlreadyExists", Message: fmt.Sprintf("%s already exists", id), Status: 409}
 				}
-			} else {
+			default:
 				id = s.newID(r.prefix)
 			}
 			var out sim.Object

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"polynat/internal/sim"
@@ -43,6 +44,9 @@ type state struct {
 
 	Sent    []PublishInput
 	Metrics []Datum
+
+	// adopting is what a creation stands for, while one runs that is no creation: see [Cloud.Adopt].
+	adopting *Existing
 }
 
 func newState() state {
@@ -116,8 +120,11 @@ type netInterface struct {
 	Owner string `json:",omitempty"`
 }
 
-// newID returns the next id of a kind, such as "eni-0000000000000001f".
+// newID returns the next id of a kind, such as "eni-0000000000000001f", or that of the object of this kind that is adopted.
 func (s *state) newID(prefix string) string {
+	if a := s.adopting; a != nil && strings.HasPrefix(a.ID, prefix+"-") {
+		return a.ID
+	}
 	s.Next[prefix]++
 	return fmt.Sprintf("%s-%017x", prefix, s.Next[prefix])
 }
@@ -132,10 +139,22 @@ var (
 	assignedPool = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("198.19.0.0/16")}
 )
 
-// publicAddress returns the next address of a pool.
+// publicAddress returns the next address of a pool that no Elastic IP has.
 func (s *state) publicAddress(name string, pool []netip.Prefix) string {
-	s.Next[name]++
-	n := s.Next[name]
+	for {
+		s.Next[name]++
+		address, taken := inPool(pool, s.Next[name]), false
+		for _, a := range s.Addresses {
+			taken = taken || a.PublicIP == address
+		}
+		if !taken {
+			return address
+		}
+	}
+}
+
+// inPool is the nth address of a pool.
+func inPool(pool []netip.Prefix, n int) string {
 	for _, p := range pool {
 		size := 1<<(32-p.Bits()) - 2
 		if n <= size {
