@@ -144,6 +144,16 @@ func TestANetworkWithNATGatewaysIsTakenOverWithoutASubnetLosingItsWayOut(t *test
 			t.Errorf("the output cost has no %s: %v", key, price)
 		}
 	}
+	found, _ := stack.Outputs()["aws"].(map[string]any)["network"].(map[string]any)
+	text, err := json.Marshal(found)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"cidrs":["10.0.0.0/16"]`, `"id":"` + cloud.VPCs()[0] + `"`, `"eu-west-1b":{"public":{"cidr":"10.0.16.0/24"`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the output network does not say %s, with which a rehearsal of the stack begins: %s", want, text)
+		}
+	}
 	if again := up(t, stack); len(again.Steps) > 0 {
 		t.Errorf("a second update does %v", again.Steps)
 	}

@@ -379,7 +379,12 @@ func shareStandby(b block, zone string) error {
 	n["standby"] = "shared"
 	n["sharedStandby"] = map[string]any{"zone": zone}
 	for _, key := range n.at("zones").keys() {
-		delete(n.at("zones", key), "standby")
+		if delete(n.at("zones", key), "standby"); len(n.at("zones", key)) == 0 { // one that is found, of which no more was said
+			delete(n.at("zones"), key)
+		}
+	}
+	if len(n.at("zones")) == 0 {
+		delete(n, "zones")
 	}
 	return nil
 }

@@ -9,6 +9,9 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/common/resource"
+
+	"polynat/internal/engine"
 	"polynat/internal/migration"
 	"polynat/internal/sim"
 	"polynat/internal/sim/alicloud"
@@ -182,15 +185,29 @@ func adopt(cloud *alicloud.Cloud, resources []exported) error {
 	return automaticRoutes(cloud)
 }
 
-// plain leaves out the properties that begin with two underscores, the bridge's own bookkeeping.
+// plain leaves out the properties that begin with two underscores, the bridge's own bookkeeping, and what is secret about others: a
+// cloud does not know what is.
 func plain(o sim.Object) sim.Object {
 	clean := sim.Object{}
 	for k, v := range o {
 		if !strings.HasPrefix(k, "__") {
-			clean[k] = v
+			clean[k] = revealed(v)
 		}
 	}
 	return clean
+}
+
+// revealed is the value of a secret, or what [engine.Stack.Import] takes for one that is not shown; other values as they are.
+func revealed(v any) any {
+	secret, ok := v.(map[string]any)
+	if !ok || secret[resource.SigKey] != resource.SecretSig {
+		return v
+	}
+	var shown any = engine.Blind
+	if text, ok := secret["plaintext"].(string); ok && json.Unmarshal([]byte(text), &shown) != nil {
+		return engine.Blind
+	}
+	return shown
 }
 
 // automaticRoutes adds what no state names: the default route that the cloud made with a NAT gateway.
