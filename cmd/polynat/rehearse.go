@@ -88,7 +88,7 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 // rehearsable is a setup that can be rehearsed.
 type rehearsable struct {
 	name string
-	// fresh begins in an empty cloud, deployed from what a stack deployed; nil where that cannot be.
+	// fresh begins with what the configuration names as existing, deployed with what a stack deployed.
 	fresh    func(config map[string]string) (rehearsal.Setup, bool, error)
 	deployed func(config map[string]string, project, stack string, export []byte) (rehearsal.Setup, bool, error)
 }
@@ -101,7 +101,7 @@ var rehearsables = []rehearsable{
 
 // chooseSetups returns the setups of the configuration, or those of them that were named.
 func chooseSetups(flags rehearseFlags, project string, config map[string]string, names []string) (setups []rehearsal.Setup, err error) {
-	if err := checkNames(flags, names); err != nil {
+	if err := checkNames(names); err != nil {
 		return nil, err
 	}
 	var export []byte
@@ -111,7 +111,7 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 		}
 	}
 	for _, r := range rehearsables {
-		if len(names) > 0 && !slices.Contains(names, r.name) || export != nil && r.deployed == nil {
+		if len(names) > 0 && !slices.Contains(names, r.name) {
 			continue
 		}
 		var setup rehearsal.Setup
@@ -134,18 +134,14 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 	return setups, nil
 }
 
-func checkNames(flags rehearseFlags, names []string) error {
+func checkNames(names []string) error {
 	for _, name := range names {
-		i := slices.IndexFunc(rehearsables, func(r rehearsable) bool { return r.name == name })
-		if i < 0 {
+		if !slices.ContainsFunc(rehearsables, func(r rehearsable) bool { return r.name == name }) {
 			var known []string
 			for _, r := range rehearsables {
 				known = append(known, r.name)
 			}
 			return fmt.Errorf("%q: is not a setup that can be rehearsed (use %s)", name, strings.Join(known, " or "))
-		}
-		if flags.export != "" && rehearsables[i].deployed == nil {
-			return fmt.Errorf("--from-export: %s is rehearsed in an empty cloud only (leave the flag or the setup out)", name)
 		}
 	}
 	return nil

@@ -97,7 +97,11 @@ func (w *awsWorld) Losses() Losses {
 	}
 	var reaches []string
 	for _, hop := range slices.Sorted(maps.Keys(by)) {
-		reaches = append(reaches, fmt.Sprintf("%d by %s", len(by[hop]), hop))
+		way := "by " + string(hop)
+		if hop == aws.HopNone {
+			way = "nowhere"
+		}
+		reaches = append(reaches, fmt.Sprintf("%d %s", len(by[hop]), way))
 	}
 	l.Reaches = strings.Join(reaches, ", ")
 	if l.Reaches == "" {
@@ -125,91 +129,65 @@ const awsKey = "polynat:aws"
 // everything that may happen to the NAT instances of a VPC, from their making to their end. ok is false when the configuration has
 // none.
 func AWSSetup(config map[string]string) (setup Setup, ok bool, err error) {
-	return awsSetup(config, nil)
+	return awsSetup(config, awsDeployed{})
 }
 
-// awsSetup is the walk from what a deployed stack has, nil for nothing.
-func awsSetup(config map[string]string, from *awsDeployed) (setup Setup, ok bool, err error) {
+// awsSetup is the walk from what a deployed stack has, which may be nothing.
+func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool, err error) {
 	b, err := readBlock(config, awsKey)
 	if err != nil || b.at("nat") == nil {
 		return Setup{}, false, err
 	}
-	options := aws.Options{Region: config["aws:region"], AddressQuota: -1}
-	setup = Setup{
-		Name: "aws", Key: awsKey, StopsAtErrors: true,
-		Terms: Terms{Step: "step", Holes: "subnets without a way out", Reaches: "subnets leave"},
-	}
-	s := &awsSeed{network: newAWSNetwork(), held: map[string]bool{}, ips: map[string]string{}}
-	switch {
-	case from != nil:
-		options.Account = from.account
-		s.network.read(from.nat)
-		from.hold(s)
-	case b.at("discovery") != nil:
-		made := toBeFound(b, options.Region)
-		s.network.read(made)
-		setup.Notes = []string{fmt.Sprintf("made up: a VPC that discovery finds, with a public and a private subnet in %s (begin --from-export of the deployed stack for the real one)",
-			strings.Join(made.at("zones").keys(), ", "))}
-	}
-	s.network.read(b.at("nat"))
-	if err := s.network.complete(); err != nil {
+	options := aws.Options{Region: config["aws:region"], Account: from.account, AddressQuota: -1}
+	seed, err := existingOnAWS(b, options.Region, from)
+	if err != nil {
 		return Setup{}, false, err
-	}
-	if from != nil {
-		s.all = from.network
-	}
-	s.put(marksOf(b.at("discovery")), sim.Truth(sim.Object(b.at("nat")), "nat64"))
-	if from != nil {
-		s.named(from.nat)
-		from.referred(s)
-	}
-	s.named(b.at("nat"))
-	s.defaults(b.at("nat"))
-	if from != nil {
-		s.all = slices.Concat(s.all, from.others)
 	}
 	for _, letter := range "abcdef" {
 		options.Zones = append(options.Zones, options.Region+string(letter))
 	}
-	zones := s.network.zones()
-	for _, zone := range zones {
+	existing := seed.network.zones()
+	for _, zone := range existing {
 		if !slices.Contains(options.Zones, zone) {
 			options.Zones = append(options.Zones, zone)
 		}
 	}
-	if b.at("vpc") != nil {
-		zones = b.at("vpc", "zones").keys()
-	}
-	world, err := s.world(options)
+	world, err := seed.world(options)
 	if err != nil {
 		return Setup{}, false, err
 	}
 	options.Unknown = aws.UnknownBehaviours{
 		HealthIgnoresPolicy: true, PolicyKeepsMaxSize: true, PublicAddressReleased: true, SameRouteAccepted: true, SameReplaceRefused: true,
 	}
-	other, err := s.world(options)
+	other, err := seed.world(options)
 	if err != nil {
 		return Setup{}, false, err
 	}
+	setup = Setup{
+		Name: "aws", Key: awsKey, StopsAtErrors: true, World: world, Notes: seed.notes,
+		Terms: Terms{Step: "step", Holes: "subnets without a way out", Reaches: "subnets leave"},
+	}
+	// Whether the programs differ from those that are deployed decides what an update changes: then they are built as it builds them.
 	first := Move{Name: "as configured"}
-	if from == nil {
+	if from.nat == nil {
 		programs, err := placeholders()
 		if err != nil {
 			return Setup{}, false, err
 		}
-		// A network that exists has traffic before.
+		// A network that exists may have traffic before.
 		first = Move{Name: "deploy", Begins: b.at("vpc") != nil, Configure: editBlock(awsKey, programs.configure)}
 		setup.Close = programs.remove
 	}
-	setup.World, setup.Moves = world, append([]Move{first}, awsMoves(b, zones)...)
+	setup.Moves = append([]Move{first}, awsMoves(b, existing)...)
 	setup.Variants = []Variant{{Name: "answers what nobody documents the other way", Moves: setup.Moves, World: other}}
 	return setup, true, nil
 }
 
-// awsMoves are the steps after the first one. Zones come and go in a VPC of the stack's own: in one that exists, subnets stay.
-func awsMoves(b block, zones []string) []Move {
+// awsMoves are the steps after the first one. Zones come and go in a VPC of the stack's own: in one that exists, which has these, subnets
+// stay.
+func awsMoves(b block, existing []string) []Move {
 	edit := func(change func(block) error) func(map[string]string) error { return editBlock(awsKey, change) }
-	own := b.at("vpc") != nil
+	own, zones := b.at("vpc") != nil, b.at("vpc", "zones").keys()
 	moves := []Move{
 		{Name: "the same again", Still: true},
 		{Name: "change the template", Configure: edit(func(b block) error {
@@ -227,7 +205,7 @@ func awsMoves(b block, zones []string) []Move {
 			return nil
 		})})
 	}
-	if own && len(zones) > 0 {
+	if len(zones) > 0 {
 		moves = append(moves, Move{Name: "remove zone " + zones[0], Configure: edit(func(b block) error {
 			delete(b.at("vpc", "zones"), zones[0])
 			delete(b.at("nat", "zones"), zones[0])
@@ -238,12 +216,7 @@ func awsMoves(b block, zones []string) []Move {
 		Move{Name: "change the instance type", Configure: edit(changeType)},
 		Move{Name: "an instance dies", Still: true, Happens: func(w World) { w.(*awsWorld).kill() }},
 		Move{Name: "its successor has taken over", Still: true, Happens: func(w World) { w.(*awsWorld).wait() }},
-		Move{Name: "share the standby", Configure: edit(func(b block) error {
-			if kept := b.at("vpc", "zones").keys(); len(kept) > 0 {
-				zones = kept
-			}
-			return shareStandby(b, zones[0])
-		})},
+		Move{Name: "share the standby", Configure: edit(func(b block) error { return shareStandby(b, existing) })},
 		Move{Name: "destroy", Destroys: true},
 	)
 }
@@ -373,11 +346,14 @@ func changeType(b block) error {
 	return nil
 }
 
-// shareStandby has one gateway stand by for all zones, in place of theirs.
-func shareStandby(b block, zone string) error {
-	n := b.at("nat")
+// shareStandby has one gateway stand by for all zones, in place of theirs: in the first one that the stack has made, or that exists.
+func shareStandby(b block, existing []string) error {
+	n, zones := b.at("nat"), b.at("vpc", "zones").keys()
+	if b.at("vpc") == nil {
+		zones = existing
+	}
 	n["standby"] = "shared"
-	n["sharedStandby"] = map[string]any{"zone": zone}
+	n["sharedStandby"] = map[string]any{"zone": zones[0]}
 	for _, key := range n.at("zones").keys() {
 		if delete(n.at("zones", key), "standby"); len(n.at("zones", key)) == 0 { // one that is found, of which no more was said
 			delete(n.at("zones"), key)

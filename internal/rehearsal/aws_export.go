@@ -2,6 +2,7 @@ package rehearsal
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -12,7 +13,7 @@ import (
 	"polynat/internal/sim/aws"
 )
 
-// awsDeployed is what an export says of the deployed stack.
+// awsDeployed is what an export says of the deployed stack. The zero value is one that is not deployed.
 type awsDeployed struct {
 	account string
 	// nat is where it stands, in the words of aws.nat.
@@ -52,23 +53,22 @@ func AWSFromExport(config map[string]string, project, stack string, text []byte)
 	return setup, err == nil, err
 }
 
-// aws is what the export says of the setup; nil if it is not deployed.
-func (e *export) aws() (*awsDeployed, error) {
-	d := &awsDeployed{ips: map[string]string{}}
-	var o *awsOutputs
+// aws is what the export says of the setup.
+func (e *export) aws() (awsDeployed, error) {
+	d := awsDeployed{ips: map[string]string{}}
+	var o awsOutputs
 	for _, r := range e.Deployment.Resources {
 		if r.Type == "pulumi:pulumi:Stack" {
 			if err := remarshal(r.Outputs["aws"], &o); err != nil {
-				return nil, err
+				return awsDeployed{}, fmt.Errorf("read the outputs of the export: %w", err)
 			}
 		}
-		if !r.Custom || r.Delete || !strings.HasPrefix(r.Type, "aws:") {
-			continue
+		if r.Custom && !r.Delete && strings.HasPrefix(r.Type, "aws:") {
+			d.add(r)
 		}
-		d.add(r)
 	}
-	if o == nil || len(o.AllocationIDs) == 0 {
-		return nil, nil
+	if len(d.network)+len(d.others) == 0 {
+		return awsDeployed{}, nil
 	}
 	d.nat = o.Network
 	if o.VPC.VPCID != "" {
@@ -79,7 +79,7 @@ func (e *export) aws() (*awsDeployed, error) {
 		}
 	}
 	if d.nat.at("vpc").text("id") == "" {
-		return nil, errors.New("the export does not say in which network the NAT instances stand (run `pulumi up` with this version first, which records it and changes nothing for that)")
+		return awsDeployed{}, errors.New("the export does not say in which network the NAT instances stand (run `pulumi up` first, which records it)")
 	}
 	// What was given then is not in the state, and may have left the configuration since.
 	for zone, id := range o.AllocationIDs {

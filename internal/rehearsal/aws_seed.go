@@ -23,6 +23,32 @@ type awsSeed struct {
 	// ips are the public addresses that are known, by the id of an Elastic IP or of a gateway.
 	ips map[string]string
 	all []aws.Existing
+	// notes say what was made up.
+	notes []string
+}
+
+// existingOnAWS collects it: the network, whoever made it, then what is named in it, then what a deployed stack has made there.
+func existingOnAWS(b block, region string, from awsDeployed) (*awsSeed, error) {
+	s := &awsSeed{network: newAWSNetwork(), held: map[string]bool{}, ips: map[string]string{}}
+	from.hold(s)
+	s.network.read(from.nat)
+	if b.at("discovery") != nil && from.nat == nil {
+		made := toBeFound(b, region)
+		s.network.read(made)
+		s.notes = append(s.notes, "made up: a VPC that discovery finds, with a public and a private subnet in "+strings.Join(made.at("zones").keys(), ", "))
+	}
+	s.network.read(b.at("nat"))
+	if err := s.network.complete(); err != nil {
+		return nil, err
+	}
+	s.all = slices.Clone(from.network)
+	s.put(marksOf(b.at("discovery")), sim.Truth(sim.Object(b.at("nat")), "nat64"))
+	s.named(from.nat)
+	from.referred(s)
+	s.named(b.at("nat"))
+	s.defaults(b.at("nat"))
+	s.all = append(s.all, from.others...)
+	return s, nil
 }
 
 // madeUp is an id of something whose own is not known. It is always the same for the same name.
