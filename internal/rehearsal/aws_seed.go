@@ -54,7 +54,7 @@ func existingOnAWS(b block, region string, from awsDeployed) (*awsSeed, error) {
 // madeUp is an id of something whose own is not known. It is always the same for the same name.
 func madeUp(prefix, name string) string {
 	h := fnv.New64a()
-	h.Write([]byte(prefix + " " + name)) //nolint:errcheck // a hash takes everything
+	h.Write([]byte(prefix + " " + name))
 	return fmt.Sprintf("%s-0%016x", prefix, h.Sum64())
 }
 

@@ -355,11 +355,29 @@ func TestADeployedStackOnAWSIsRehearsedFromWhereItStands(t *testing.T) {
 			delete(z.(object), "standby")
 		}
 	}
+	withNAT64 := landed()
+	withNAT64["nat"].(object)["nat64"] = true
+	given := landed() // what is given by its id leaves the configuration then
+	delete(given["nat"].(object), "adoptRoutes")
+	delete(given["nat"].(object), "standby")
+	given["nat"].(object)["instance"].(object)["securityGroups"] = []any{"sg-0fffffffffffffff1"}
+	for zone, id := range map[string]string{"eu-west-1a": "eipalloc-0ddddddddddddd1a", "eu-west-1b": "eipalloc-0ddddddddddddd1b"} {
+		given["nat"].(object)["zones"].(object)[zone].(object)["standby"] = object{"allocationId": id}
+	}
 	for name, test := range map[string]struct {
 		block   object
 		change  func(block object)
-		deploys string // what the change plans
+		deploys string // where subnets leave, before the change and after it
 	}{
+		"ids, with NAT64": {withNAT64, func(b object) { b["nat"].(object)["instance"].(object)["before"] = "true" }, "3 by instance"},
+		"addresses and security groups that are given": {given, func(b object) {
+			delete(b["nat"].(object), "ingress")
+			delete(b["nat"].(object)["instance"].(object), "securityGroups")
+			for _, z := range b["nat"].(object)["zones"].(object) {
+				delete(z.(object), "standby")
+				delete(z.(object), "allocationId")
+			}
+		}, "3 by instance"},
 		"ids, with routes taken over": {landed(), gatewayToOwn, "3 by instance"},
 		"discovery":                   {found(), func(b object) { b["nat"].(object)["instance"].(object)["types"] = []any{"c6gn.medium"} }, "3 by instance"},
 		"a VPC of its own": {object{
@@ -368,7 +386,10 @@ func TestADeployedStackOnAWSIsRehearsedFromWhereItStands(t *testing.T) {
 		}, func(b object) { b["nat"].(object)["instance"].(object)["before"] = "true" }, "1 by instance"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			test.block["nat"].(object)["artefacts"] = prebuilt(t)
+			programs := prebuilt(t)
+			if test.block["nat"].(object)["artefacts"] = programs; name == "discovery" {
+				programs["bucket"] = "agents-of-the-company"
+			}
 			export := deployedAWS(t, configured(t, test.block))
 			for _, changed := range []bool{false, true} {
 				if changed {
