@@ -143,7 +143,7 @@ func TestANetworkWithNATGatewaysIsRehearsedFromTheTakeOverOn(t *testing.T) {
 	}
 }
 
-// Whoever declared the old routes has to be asked first, so the take-over does not happen by itself.
+// The simulated cloud must not be kinder than AWS: what is wrong with the configuration of a network shows before it is deployed.
 func TestATakeOverThatTheProgramRefusesIsRefusedInTheRehearsal(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(nat object)
@@ -155,7 +155,7 @@ func TestATakeOverThatTheProgramRefusesIsRefusedInTheRehearsal(t *testing.T) {
 				delete(z.(object), "standby")
 			}
 		}, "which no instance would take over: it is not the standby of the zone"},
-		"a gateway of another zone": {func(nat object) {
+		"one public subnet for two zones": {func(nat object) {
 			nat["zones"].(object)["eu-west-1b"].(object)["public"].(object)["id"] = "subnet-0aaaaaaaaaaaaaa0a"
 		}, "is the subnet of"},
 	} {
