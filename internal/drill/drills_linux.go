@@ -3,6 +3,7 @@ package drill
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"polynat/internal/lab"
@@ -126,8 +127,10 @@ func failure(f lab.Fault, frozen bool) func(*stage) error {
 	}
 }
 
-// works says that a new connection is answered.
-func (s *stage) works(z *zone) bool { return s.lab.Try(z.tables[0]) == nil }
+// works says that a new connection is answered in every subnet.
+func (s *stage) works(z *zone) bool {
+	return !slices.ContainsFunc(z.tables, func(table string) bool { return s.lab.Try(table) != nil })
+}
 
 func oneRound(s *stage) error {
 	_, node := s.instance(s.zones[0])

@@ -328,6 +328,15 @@ func (m *mirror) transitions(t time.Time, tables []string) []time.Time {
 	return times
 }
 
+// decided is how long after a time the last of some tables has come to point elsewhere for the first time.
+func (m *mirror) decided(t time.Time, tables []string) (time.Duration, bool) {
+	times := m.transitions(t, tables)
+	if len(times) == 0 {
+		return 0, false
+	}
+	return times[0].Sub(t), true
+}
+
 // most is how many of the times lie within one window; 0 is a window for all.
 func most(times []time.Time, window time.Duration) int {
 	if window == 0 {

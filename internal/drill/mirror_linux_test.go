@@ -26,6 +26,12 @@ func TestATransitionIsWhenAllTablesHaveComeToPointElsewhere(t *testing.T) {
 	if len(times) != 2 || !times[0].Equal(at(2)) || !times[1].Equal(at(21)) {
 		t.Errorf("got %v, want 2 s and 21 s", times)
 	}
+	if took, ok := m.decided(begin, []string{"one", "two"}); !ok || took != 2*time.Second {
+		t.Errorf("decided after %s, %v: want the 2 s of the last table", took, ok)
+	}
+	if took, ok := m.decided(at(22), []string{"one", "two"}); ok {
+		t.Errorf("decided after %s, and nothing moved", took)
+	}
 	for window, want := range map[time.Duration]int{0: 2, 10 * time.Second: 1, 19 * time.Second: 2} {
 		if got := most(times, window); got != want {
 			t.Errorf("%d transitions in %s, want %d", got, window, want)

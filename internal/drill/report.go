@@ -54,9 +54,10 @@ func (r *Report) finish() {
 type Result struct {
 	Name string `json:"name"`
 	Runs int    `json:"runs"`
-	// DecideSeconds from the fault to the first route that is moved, over the runs in which one was.
+	// DecideSeconds from the fault to the move of the last table's route, over the runs in which all were moved.
 	DecideSeconds Spread `json:"decideSeconds"`
-	// OutageSeconds in which no new connection was answered: the longest stretch of a run.
+	// OutageSeconds in which no new connection from the subnets of one route table was answered: of all tables the longest
+	// stretch of a run.
 	OutageSeconds Spread `json:"outageSeconds"`
 	// LostConnections of AttemptedConnections that were new, and CutConnections of EstablishedConnections, in all runs.
 	LostConnections        int `json:"lostConnections"`

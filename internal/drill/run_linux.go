@@ -346,8 +346,8 @@ func (s *stage) measure(window time.Duration) measure {
 		m.cut += cut
 		m.established += of
 		m.transitions += most(s.mirror.transitions(s.began, z.tables), window)
-		if moves := s.mirror.since(s.marked, z.tables); len(moves) > 0 {
-			m.decided, m.decide = true, max(m.decide, moves[0].at.Sub(s.marked))
+		if took, ok := s.mirror.decided(s.marked, z.tables); ok {
+			m.decided, m.decide = true, max(m.decide, took)
 		}
 	}
 	m.calls = s.callsOf(s.began)

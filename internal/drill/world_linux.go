@@ -426,8 +426,10 @@ func (w *world) ready() error {
 			h, last := w.health(z)
 			return errors.Join(fmt.Errorf("%w: %+v", err, h), last)
 		}
-		if seen, err := w.lab.Egress(z.tables[0]); err != nil || seen != z.agent.PublicAddress {
-			return fmt.Errorf("zone %s: connections leave from %v instead of %s: %w", z.name, seen, z.agent.PublicAddress, err)
+		for _, table := range z.tables {
+			if seen, err := w.lab.Egress(table); err != nil || seen != z.agent.PublicAddress {
+				return fmt.Errorf("zone %s: connections of %s leave from %v instead of %s: %w", z.name, table, seen, z.agent.PublicAddress, err)
+			}
 		}
 		if err := w.probe(z); err != nil {
 			return err

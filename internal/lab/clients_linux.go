@@ -39,9 +39,13 @@ func (as Attempts) Lost() int {
 	return lost
 }
 
-// Outage is the longest time in which nothing but loss began: from the start of the first attempt that was lost to the
-// start of the next one that was not.
-func (as Attempts) Outage() time.Duration {
+// Outage is the longest time in which nothing but loss began in the subnets of one route table, of all tables the worst: from
+// the start of the first attempt that was lost to the start of the next one that was not. What other tables answer ends no
+// outage.
+func (as Attempts) Outage() time.Duration { return as.worst(Attempts.outage) }
+
+// outage of one table.
+func (as Attempts) outage() time.Duration {
 	var longest time.Duration
 	var since time.Time
 	for i, a := range as {
@@ -56,6 +60,46 @@ func (as Attempts) Outage() time.Duration {
 		}
 	}
 	return longest
+}
+
+// Impaired is how long more than the usual share is lost, of all tables the worst: from the start of the first attempt that
+// was lost to the last one with which more than the usual share of a second's attempts was.
+func (as Attempts) Impaired(usual float64) time.Duration {
+	return as.worst(func(as Attempts) time.Duration { return as.impaired(usual) })
+}
+
+// impaired of one table.
+func (as Attempts) impaired(usual float64) time.Duration {
+	first, last := -1, -1
+	for i, a := range as {
+		if a.Err == nil {
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		second := slices.IndexFunc(as, func(b Attempt) bool { return a.Start.Sub(b.Start) < time.Second })
+		if within := as[second : i+1]; float64(within.Lost()) > usual*float64(len(within)) {
+			last = i
+		}
+	}
+	if last < 0 {
+		return 0
+	}
+	return as[last].Start.Sub(as[first].Start)
+}
+
+// worst of a measure of the attempts of one table.
+func (as Attempts) worst(measure func(Attempts) time.Duration) time.Duration {
+	tables := map[string]Attempts{}
+	for _, a := range as {
+		tables[a.Table] = append(tables[a.Table], a)
+	}
+	var worst time.Duration
+	for _, of := range tables {
+		worst = max(worst, measure(of))
+	}
+	return worst
 }
 
 // Load is clients that open new connections at a constant rate, from one subnet after the other to one server after

@@ -193,6 +193,53 @@ func TestADeadInstanceIsAnOutageUntilTheRouteMoves(t *testing.T) {
 	}
 }
 
+// attempts of three tables in turn, 50 a second, from the moment that everything breaks.
+func attempts(seconds int, lost func(table int, at time.Duration) bool) Attempts {
+	var as Attempts
+	for i := range 50 * seconds {
+		at := time.Duration(i) * 20 * time.Millisecond
+		a := Attempt{Table: tables[i%len(tables)], Start: time.Unix(0, 0).Add(at)}
+		if lost(i%len(tables), at) {
+			a.Err = errors.New("lost")
+		}
+		as = append(as, a)
+	}
+	return as
+}
+
+func TestATableThatStaysDeadIsAnOutageWhateverTheOthersAnswer(t *testing.T) {
+	as := attempts(12, func(table int, at time.Duration) bool { return table == 2 || at < time.Second })
+	if outage := as.Outage(); outage < 11*time.Second {
+		t.Errorf("one of three tables is dead for 12 s, and the outage is one of %s", outage)
+	}
+	as = attempts(12, func(_ int, at time.Duration) bool { return at < time.Second })
+	if outage := as.Outage(); outage < 900*time.Millisecond || outage > 1100*time.Millisecond {
+		t.Errorf("all are dead for 1 s, and the outage is one of %s", outage)
+	}
+}
+
+func TestPartialLossLastsAsLongAsMoreThanUsualIsLost(t *testing.T) {
+	half := func(at time.Duration) bool { return at/(20*time.Millisecond)%2 == 0 }
+	for name, test := range map[string]struct {
+		lost func(table int, at time.Duration) bool
+		want time.Duration
+	}{
+		"nothing is lost":                       {func(int, time.Duration) bool { return false }, 0},
+		"half is lost for 3 s":                  {func(_ int, at time.Duration) bool { return half(at) && at < 3*time.Second }, 3 * time.Second},
+		"half is lost of one table, to the end": {func(table int, at time.Duration) bool { return table == 1 && half(at) }, 12 * time.Second},
+		"one is lost later": {
+			func(_ int, at time.Duration) bool { return half(at) && at < 3*time.Second || at == 6*time.Second }, 3 * time.Second,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			as := attempts(12, test.lost)
+			if got := as.Impaired(0.1); got < test.want-200*time.Millisecond || got > test.want {
+				t.Errorf("impaired for %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
 func TestARebootedNodeHasLostWhatWasSetAndIsReachedAgain(t *testing.T) {
 	l, nat, _ := newLab(t)
 	must(t, nat.Stop())
