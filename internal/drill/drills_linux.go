@@ -11,36 +11,64 @@ import (
 	"polynat/internal/sim/aws/api"
 )
 
-// Bounds of issue and README: how soon new connections are back after a failure that the probes see, and by how many calls
-// for three tables.
+// How soon new connections are back after a failure that the probes see, and by how many calls for three tables.
 const (
 	backWithin = 1.5 // seconds, median
-	apiBackIn  = 3.0 // seconds after the API's return
+	apiBackIn  = 3.0 // seconds after the API's return, in every run
 	maxCalls   = 8
+	// A second verdict on the same failure finds that the routes have moved.
+	maxSecondCalls = 3
 )
 
+// Partial loss is decided on by a share of the attempts: twice the share within a quarter of ten seconds, or the share within
+// all of them; the verdict, the move and the connections that are under way come on top. By which of the two it is, is
+// chance: at 30 % of packets one run in two takes less than four seconds, and one series of ten in a thousand has a median
+// above the bound.
+const (
+	shareMedian = 7.5             // seconds, median of ten runs or more
+	shareMax    = 10 + backWithin // seconds, in every run
+	shareRuns   = 10
+)
+
+// usual is the share of a second's new connections that may be lost without a failure: one of the 16 of a subnet.
+const usual = 0.1
+
 func back(within float64) bound {
-	return bound{fmt.Sprintf("new connections are back within %.1f s, median", within), func(r Result) bool { return r.OutageSeconds.Median <= within }}
+	return bound{fmt.Sprintf("new connections are back within %.1f s, median", within), true, func(r Result) bool { return r.OutageSeconds.Median <= within }}
 }
 
-func calls(most int) bound {
-	return bound{fmt.Sprintf("at most %d API calls", most), func(r Result) bool { return r.APICalls <= most }}
+func backAlways(within float64) bound {
+	return bound{fmt.Sprintf("new connections are back within %.1f s", within), true, func(r Result) bool { return r.OutageSeconds.Max <= within }}
+}
+
+func share() bound {
+	text := fmt.Sprintf("partial loss is decided on and over within %.1f s, median, and %.1f s at most", shareMedian, shareMax)
+	return bound{text, true, func(r Result) bool {
+		return max(r.DecideSeconds.Max, r.OutageSeconds.Max) <= shareMax &&
+			(r.Runs < shareRuns || max(r.DecideSeconds.Median, r.OutageSeconds.Median) <= shareMedian)
+	}}
+}
+
+func calls() bound {
+	return bound{fmt.Sprintf("at most %d API calls, and %d of a second verdict", maxCalls, maxSecondCalls), false, func(r Result) bool {
+		return r.APICalls <= maxCalls && r.secondCalls <= maxSecondCalls
+	}}
 }
 
 func moved(exactly int) bound {
-	return bound{fmt.Sprintf("%d transitions", exactly), func(r Result) bool { return r.Transitions == exactly }}
+	return bound{fmt.Sprintf("%d transitions", exactly), false, func(r Result) bool { return r.Transitions == exactly }}
 }
 
 func movedAtMost(n int) bound {
-	return bound{fmt.Sprintf("at most %d transitions", n), func(r Result) bool { return r.Transitions <= n }}
-}
-
-func nothingLost() bound {
-	return bound{"no new connection lost, no established one cut", func(r Result) bool { return r.LostConnections == 0 && r.CutConnections == 0 }}
+	return bound{fmt.Sprintf("at most %d transitions", n), false, func(r Result) bool { return r.Transitions <= n }}
 }
 
 func noneLost() bound {
-	return bound{"no new connection lost", func(r Result) bool { return r.LostConnections == 0 }}
+	return bound{"no new connection lost", false, func(r Result) bool { return r.LostConnections == 0 }}
+}
+
+func noneCut() bound {
+	return bound{"no established connection cut", false, func(r Result) bool { return r.CutConnections == 0 }}
 }
 
 // drills in the order in which they are played.
@@ -58,37 +86,45 @@ func drills() []drill {
 		{"SYN passes but data does not", lab.DataDropped, grey},
 		{"reset on data", lab.DataReset, grey},
 		{"slow drip", lab.Drip, grey},
-		{"partial loss", lab.Loss30, grey + "; 30 % of packets are lost each way, so that some connections are answered at any time: decided and lost say more than the outage"},
 	} {
-		d := drill{name: f.name, runs: 10, play: failure(f.fault, true), bounds: []bound{back(backWithin), calls(maxCalls), moved(1)}}
+		d := drill{name: f.name, runs: 10, play: failure(f.fault, true), bounds: []bound{back(backWithin), calls(), moved(1)}}
 		if f.note != "" {
 			d.notes = []string{f.note}
 		}
 		ds = append(ds, d)
 	}
 	return append(ds,
+		drill{name: "partial loss", runs: 10, play: failure(lab.Loss30, true), impaired: true, bounds: []bound{share(), calls(), moved(1)},
+			notes: []string{grey + "; 30 % of packets are lost each way, so that some connections are answered at any time: what is measured is not how " +
+				"long none is, but how long more than usual are lost; the bound is not 1.5 s but that of the rule that decides, by the share of " +
+				fmt.Sprintf("failed attempts in ten seconds: %.1f s in the median of ten runs, %.1f s at most", shareMedian, shareMax)}},
 		drill{name: "forwarding off with agent", runs: 3, play: failure(lab.ForwardingOff, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
 		drill{name: "NAT rule lost with agent", runs: 3, play: failure(lab.RulesLost, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
 		drill{name: "one lost round", runs: 3, play: oneRound, bounds: []bound{moved(0)},
 			notes: []string{"nothing is forwarded for 0.2 s"}},
-		drill{name: "DNS down", runs: 1, play: namesDown, bounds: []bound{moved(0), nothingLost()}},
-		drill{name: "targets down", runs: 1, play: targetsDown, bounds: []bound{moved(0), nothingLost()},
+		drill{name: "DNS down", runs: 1, play: namesDown, bounds: []bound{moved(0), noneLost(), noneCut()}},
+		drill{name: "targets down", runs: 1, play: targetsDown, bounds: []bound{moved(0), noneLost(), noneCut()},
 			notes: []string{"clients use servers that are not among the targets; people have to be told"}},
 		drill{name: "packet loss 5 %", runs: 1, play: someLoss, bounds: []bound{moved(0)},
 			notes: []string{"one minute of packets; an hour of simulated time is in the tests of internal/failover"}},
-		drill{name: "API down", runs: 1, play: apiDown, bounds: []bound{moved(0), nothingLost()}},
-		drill{name: "API down while dead", runs: 3, play: apiDownWhileDead, bounds: []bound{back(apiBackIn), moved(1)},
+		drill{name: "API down", runs: 1, play: apiDown, bounds: []bound{moved(0), noneLost(), noneCut()}},
+		drill{name: "API down while dead", runs: 3, play: apiDownWhileDead, bounds: []bound{backAlways(apiBackIn), moved(1)},
 			notes: []string{"measured from the API's return, 10 s after the death"}},
-		drill{name: "API throttled", runs: 3, play: apiThrottled, bounds: []bound{back(apiBackIn), moved(1)},
+		drill{name: "API throttled", runs: 3, play: apiThrottled, bounds: []bound{backAlways(apiBackIn), moved(1)},
 			notes: []string{"every other call is refused with RequestLimitExceeded"}},
-		drill{name: "standby broken", runs: 1, play: standbyBroken, bounds: []bound{moved(0), nothingLost()}},
+		drill{name: "standby broken", runs: 1, play: standbyBroken, bounds: []bound{moved(0), noneLost(), noneCut()},
+			notes: []string{"the gateway is called available all the time, which is all that is looked up of a standby: that it forwards nothing is known, and people are told, only " +
+				"once it is used, as when both are broken"}},
 		drill{name: "both broken", runs: 1, play: bothBroken, bounds: []bound{back(backWithin), moved(1)},
 			notes: []string{"people have to be told that the standby does not work; measured from its repair"}},
 		drill{name: "claim back", runs: 3, play: claimBack, pace: pace{dwell: 5 * time.Second}, bounds: []bound{noneLost(), moved(1)},
-			notes: []string{"counted from the instance's repair on; it claims back after 5 s instead of 10 min"}},
+			notes: []string{"counted from the instance's repair on; it claims back after 5 s instead of 10 min; established connections end, for the " +
+				"gateway's address was another, and what it tracked stays with it"}},
+		drill{name: "claim back fails", runs: 1, play: claimBackFails, pace: pace{dwell: 2 * time.Second}, bounds: []bound{moved(0), noneLost(), noneCut()},
+			notes: []string{"the instance tries for 10 s to prove its path, in which data is dropped; it would claim back after 2 s instead of 10 min"}},
 		drill{name: "sick instance replaced", runs: 1, play: replaced, pace: pace{healing: 5 * time.Second}, bounds: []bound{back(backWithin), moved(2)},
 			notes: []string{"the instance is marked unhealthy with the first report after 5 s on the standby instead of 5 min"}},
-		drill{name: "planned rotation", runs: 3, play: rotation, bounds: []bound{back(backWithin), moved(1)},
+		drill{name: "planned rotation", runs: 3, play: rotation, bounds: []bound{back(backWithin), moved(1), noneCut()},
 			notes: []string{"instance metadata shows a moved address 0.5 s later, which the successor waits for"}},
 		drill{name: "Spot notice", runs: 3, play: spotNotice, bounds: []bound{noneLost(), movedAtMost(2)}},
 		drill{name: "reboot", runs: 3, play: reboot, pace: pace{dwell: 5 * time.Second}, bounds: []bound{back(backWithin), movedAtMost(2)},
@@ -261,6 +297,22 @@ func claimBack(s *stage) error {
 		now, _ := s.instance(z)
 		return now == id
 	})
+}
+
+func claimBackFails(s *stage) error {
+	z := s.zones[0]
+	_, node := s.instance(z)
+	if err := node.Break(lab.DataDropped); err != nil {
+		return err
+	}
+	if err := s.until("zone is on the standby", recovery, func() bool { return s.mirror.holder(z.tables) == z.standby }); err != nil {
+		return err
+	}
+	if err := s.open(); err != nil {
+		return err
+	}
+	s.mark()
+	return s.wait(10 * time.Second)
 }
 
 func replaced(s *stage) error {

@@ -57,7 +57,7 @@ type Result struct {
 	// DecideSeconds from the fault to the move of the last table's route, over the runs in which all were moved.
 	DecideSeconds Spread `json:"decideSeconds"`
 	// OutageSeconds in which no new connection from the subnets of one route table was answered: of all tables the longest
-	// stretch of a run.
+	// stretch of a run. With partial loss it is how long more than the usual were lost.
 	OutageSeconds Spread `json:"outageSeconds"`
 	// LostConnections of AttemptedConnections that were new, and CutConnections of EstablishedConnections, in all runs.
 	LostConnections        int `json:"lostConnections"`
@@ -70,6 +70,8 @@ type Result struct {
 	APICalls    int `json:"apiCalls"`
 
 	footprint measure
+	// secondCalls are those of the runs of the controller on the same failure that moved nothing any more.
+	secondCalls int
 	// problems are the bounds that were broken, and the runs that could not be held.
 	problems []string
 	// notes say how the figures came about, where it is not as one would think.
@@ -108,6 +110,7 @@ type measure struct {
 	established int
 	transitions int
 	calls       int
+	secondCalls int
 	// bytes resident at most, and how long the functions took to start
 	proberMemory, controllerMemory int64
 	coldStarts                     []time.Duration
@@ -128,6 +131,7 @@ func collect(d drill, runs []measure) Result {
 		r.EstablishedConnections += m.established
 		r.Transitions = max(r.Transitions, m.transitions)
 		r.APICalls = max(r.APICalls, m.calls)
+		r.secondCalls = max(r.secondCalls, m.secondCalls)
 		f := &r.footprint
 		f.proberMemory, f.controllerMemory = max(f.proberMemory, m.proberMemory), max(f.controllerMemory, m.controllerMemory)
 		f.coldStarts = append(f.coldStarts, m.coldStarts...)
@@ -158,6 +162,9 @@ func (r *Report) Text(w io.Writer) error {
 	for _, d := range r.Drills {
 		for _, note := range d.notes {
 			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
+		}
+		if d.secondCalls > 0 {
+			fmt.Fprintf(w, "\n%s: %d API calls more for verdicts that moved nothing", d.Name, d.secondCalls)
 		}
 	}
 	if f := r.footprint; len(f.coldStarts) > 0 {

@@ -29,6 +29,9 @@ type Options struct {
 	Logs string
 	// Progress hears of every run that has ended; nil for nobody. Calls do not overlap.
 	Progress func(drill string, run, runs int, err error)
+
+	// untimed leaves out the bounds in seconds: they are for a machine that has nothing else to do.
+	untimed bool
 }
 
 // rate of new connections that clients open in every zone, a second, and how many they hold open in each subnet.
@@ -58,6 +61,8 @@ type drill struct {
 	notes []string
 	// pace shortens waits, where a drill would last for an hour otherwise.
 	pace pace
+	// impaired has the time in which more than the usual are lost measured, and not the one in which all are.
+	impaired bool
 	// window in which transitions are counted; 0 for the whole run.
 	window time.Duration
 }
@@ -68,8 +73,21 @@ type pace struct{ dwell, healing time.Duration }
 
 // bound is what must hold of a result.
 type bound struct {
-	text  string
+	text string
+	// timed says that it is one in seconds.
+	timed bool
 	holds func(Result) bool
+}
+
+// broken bounds of a drill.
+func (d drill) broken(r Result, untimed bool) []string {
+	var texts []string
+	for _, b := range d.bounds {
+		if left := b.timed && untimed; !left && !b.holds(r) {
+			texts = append(texts, "bound broken: "+b.text)
+		}
+	}
+	return texts
 }
 
 // Run plays drills.
@@ -219,10 +237,8 @@ func (t *runner) series(ctx context.Context, d drill) (Result, error) {
 	}
 	r := collect(d, measures)
 	r.problems = problems
-	for _, b := range d.bounds {
-		if len(measures) > 0 && !b.holds(r) {
-			r.problems = append(r.problems, "bound broken: "+b.text)
-		}
+	if len(measures) > 0 {
+		r.problems = append(r.problems, d.broken(r, t.untimed)...)
 	}
 	return r, nil
 }
@@ -299,7 +315,7 @@ func (s *stage) perform(d drill) (measure, error) {
 	if err == nil {
 		err = s.wait(settle)
 	}
-	m := s.measure(d.window)
+	m := s.measure(d)
 	s.log.add("drill", fmt.Sprintf("lost %d of %d, outage %s, decided %s", m.lost, m.attempted, m.outage, m.decide))
 	return m, errors.Join(err, s.mirror.Err())
 }
@@ -335,21 +351,25 @@ func (s *stage) mark() {
 }
 
 // measure takes the clients away and counts.
-func (s *stage) measure(window time.Duration) measure {
+func (s *stage) measure(d drill) measure {
 	m := s.footprint()
 	for i, z := range s.zones[:len(s.held)] {
 		all := s.load[i].Stop()
 		m.attempted += len(all)
 		m.lost += all.Lost()
-		m.outage = max(m.outage, s.load[i].Since(s.marked).Outage())
+		if since := s.load[i].Since(s.marked); d.impaired {
+			m.outage = max(m.outage, since.Impaired(usual))
+		} else {
+			m.outage = max(m.outage, since.Outage())
+		}
 		cut, of := s.held[i].Stop()
 		m.cut += cut
 		m.established += of
-		m.transitions += most(s.mirror.transitions(s.began, z.tables), window)
+		m.transitions += most(s.mirror.transitions(s.began, z.tables), d.window)
 		if took, ok := s.mirror.decided(s.marked, z.tables); ok {
 			m.decided, m.decide = true, max(m.decide, took)
 		}
 	}
-	m.calls = s.callsOf(s.began)
+	m.calls, m.secondCalls = s.callsOf(s.began)
 	return m
 }

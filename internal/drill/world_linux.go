@@ -465,15 +465,20 @@ func (w *world) instance(z *zone) (string, *lab.Node) {
 	return "", nil
 }
 
-// callsOf counts the calls of the controllers from a time on: in the runs that moved a route, or, where there is none, in
-// all but those that there are each minute, whatever happens.
-func (w *world) callsOf(since time.Time) int {
+// callsOf counts the calls of the controllers from a time on.
+func (w *world) callsOf(since time.Time) (made, second int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return tally(w.runs, w.calls, since)
+}
+
+// tally the calls of runs from a time on: in the runs that moved a route, and second in all others but those that there are
+// each minute, whatever happens. Where no run moved a route, these are the ones that were made.
+func tally(runs []run, calls []call, since time.Time) (made, second int) {
 	moved, other := 0, 0
-	for _, r := range w.runs {
+	for _, r := range runs {
 		count, moves := 0, false
-		for _, c := range w.calls {
+		for _, c := range calls {
 			if r.has(c) && !c.at.Before(since) {
 				count++
 				moves = moves || c.Action == "ReplaceRoute" || c.Action == "CreateRoute"
@@ -487,9 +492,9 @@ func (w *world) callsOf(since time.Time) int {
 		}
 	}
 	if moved > 0 {
-		return moved
+		return moved, other
 	}
-	return other
+	return other, 0
 }
 
 // footprint is what the functions took: memory and cold starts.
