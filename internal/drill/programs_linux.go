@@ -16,6 +16,7 @@ import (
 type programs struct {
 	// natd and bootstrap are executables; archive is what Lambda is given, with bootstrap in it.
 	natd, bootstrap, archive string
+	size                     size
 }
 
 // build makes the programs as they are deployed.
@@ -34,7 +35,17 @@ func build(ctx context.Context, dir string) (programs, error) {
 	if err := install(agent.Path, p.natd); err != nil {
 		return programs{}, err
 	}
-	return p, unpack(p.archive, p.bootstrap)
+	if err := unpack(p.archive, p.bootstrap); err != nil {
+		return programs{}, err
+	}
+	for path, bytes := range map[string]*int64{p.natd: &p.size.natd, p.bootstrap: &p.size.failover, p.archive: &p.size.archive} {
+		info, err := os.Stat(path)
+		if err != nil {
+			return programs{}, err
+		}
+		*bytes = info.Size()
+	}
+	return p, nil
 }
 
 func install(from, to string) error {

@@ -18,8 +18,18 @@ type Report struct {
 	Drills []Result `json:"drills"`
 
 	footprint measure
+	size      size
 	problems  []string
 }
+
+// size of the programs on disk, in bytes.
+type size struct{ natd, failover, archive int64 }
+
+// What the function of the peer, alterNAT, takes to start: the import of its module, in Python, and its memory.
+const (
+	peerMemory    = 65.6 // MiB
+	peerColdStart = 385  // ms
+)
 
 // Most memory that the functions may hold, in bytes.
 const (
@@ -169,8 +179,10 @@ func (r *Report) Text(w io.Writer) error {
 	}
 	if f := r.footprint; len(f.coldStarts) > 0 {
 		cold := spread(f.coldStarts)
-		fmt.Fprintf(w, "\n\nresident at most: prober %.1f MiB, controller %.1f MiB; cold start %.0f ms, at most %.0f ms",
-			mebibytes(f.proberMemory), mebibytes(f.controllerMemory), cold.Median*1000, cold.Max*1000)
+		fmt.Fprintf(w, "\n\nresident at most: prober %.1f MiB, controller %.1f MiB; cold start %.0f ms, at most %.0f ms (alterNAT's function: %.1f MiB, %d ms)",
+			mebibytes(f.proberMemory), mebibytes(f.controllerMemory), cold.Median*1000, cold.Max*1000, peerMemory, peerColdStart)
+		fmt.Fprintf(w, "\nbinaries: natd %.1f MiB, failover %.1f MiB, zipped %.1f MiB",
+			mebibytes(r.size.natd), mebibytes(r.size.failover), mebibytes(r.size.archive))
 	}
 	verdict := "ok: every bound held"
 	if !r.OK {

@@ -3,6 +3,7 @@ package drill
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,26 @@ func TestTheMedianIsOfTheRunsAndTheRestIsSummedOrTheWorst(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, r, cmp.AllowUnexported(Result{}, measure{})); diff != "" {
 		t.Error(diff)
+	}
+}
+
+func TestTheReportSaysWhatThePeerTakes(t *testing.T) {
+	r := Report{OK: true, size: size{natd: 10 << 20, failover: 12 << 20, archive: 4 << 20}}
+	r.add(Result{Name: "reboot", Runs: 1, secondCalls: 3, footprint: measure{
+		proberMemory: 16 << 20, controllerMemory: 17 << 20, coldStarts: []time.Duration{14 * time.Millisecond},
+	}})
+	var out bytes.Buffer
+	if err := r.Text(&out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"reboot: 3 API calls more for verdicts that moved nothing\n",
+		"prober 16.0 MiB, controller 17.0 MiB; cold start 14 ms, at most 14 ms (alterNAT's function: 65.6 MiB, 385 ms)\n",
+		"binaries: natd 10.0 MiB, failover 12.0 MiB, zipped 4.0 MiB\n",
+	} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("%q is not in\n%s", want, &out)
+		}
 	}
 }
 

@@ -112,7 +112,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if t.Parallel <= 0 {
 		t.Parallel = runtime.NumCPU()
 	}
-	report := &Report{OK: true}
+	report := &Report{OK: true, size: p.size}
 	for _, d := range chosen {
 		r, err := t.series(ctx, d)
 		if err != nil {
