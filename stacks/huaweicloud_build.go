@@ -172,14 +172,14 @@ func (s *huaweicloudSetup) ownService(args *privatenat.Args) {
 			target.Listeners[k] = privatenat.Listener{Protocol: s.serviceArgs().Groups[l.Group].Speaks(), Port: l.Port}
 		}
 		if s.service != nil {
-			target.PortID, target.Ready = s.service.PortID(k), s.service.Ready(k)
+			target.PortID, target.Ready, target.Subnet = s.service.PortID(k), s.service.Ready(k), s.service.Subnet()
 		}
 		args.Targets[k] = target
 	}
 	for k := range c.Instances {
 		target := privatenat.Target{Type: privatenat.Instance, PortID: pulumi.String("")}
 		if s.service != nil {
-			target.PortID, target.Ready = s.service.InstancePortID(k), s.service.InstanceReady(k)
+			target.PortID, target.Ready, target.Subnet = s.service.InstancePortID(k), s.service.InstanceReady(k), s.service.Subnet()
 		}
 		args.Targets[k] = target
 	}

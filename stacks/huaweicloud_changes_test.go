@@ -58,6 +58,7 @@ func (c *onCloud) configure() {
 	c.t.Helper()
 	text, err := json.Marshal(c.block)
 	if err == nil {
+		c.config[huaweicloudKey] = string(text)
 		err = c.stack.SetConfig(huaweicloudKey, string(text))
 	}
 	if err != nil {
@@ -125,42 +126,79 @@ func (c *onCloud) address() string {
 
 // huaweicloudChanges are updates of the vendor's example that collide with what stands, if a component does not see to it.
 var huaweicloudChanges = []struct {
-	name   string
-	change func(*onCloud)
+	name           string
+	before, change func(*onCloud)
 }{
-	{"the ports", func(h *onCloud) {
+	{"the ports", nil, func(h *onCloud) {
 		h.set("service.loadBalancers.elb01.listeners.http.port", 8080)
 		h.set("privateNat.rules.web.targetPort", 8080)
 		h.set("privateNat.rules.web.port", 81)
 	}},
-	{"the protocol of the listener and its group", func(h *onCloud) { h.set("service.groups.group-b.protocol", "TCP") }},
-	{"another load balancer", func(h *onCloud) {
+	{"the protocol of the listener and its group", nil, func(h *onCloud) { h.set("service.groups.group-b.protocol", "TCP") }},
+	{"another load balancer", nil, func(h *onCloud) {
 		h.second()
 		h.set("privateNat.rules.web.target", "elb02")
 	}},
-	{"a fixed transit address", func(h *onCloud) { h.set("privateNat.transitIps.main.address", "192.168.0.77") }},
-	{"the transit address that it has", func(h *onCloud) { h.set("privateNat.transitIps.main.address", h.address()) }},
-	{"another subnet for the services", func(h *onCloud) { h.set("service.subnet.gateway", "10.0.0.200") }},
-	{"another subnet for the applications", func(h *onCloud) { h.set("privateNat.networks.app.subnet.gateway", "192.168.0.200") }},
-	{"another instance", func(h *onCloud) { h.set("service.instances.ecs-b.zone", "cn-north-4b") }},
-	{"a fixed address for the load balancer", func(h *onCloud) { h.set("service.loadBalancers.elb01.address", "10.0.0.99") }},
-	{"a rule to an instance", func(h *onCloud) { h.rule("ssh", block{"target": "ecs-b", "port": 2222, "targetPort": 22}) }},
-	{"everything of an instance", func(h *onCloud) {
+	{"a fixed transit address", nil, func(h *onCloud) { h.set("privateNat.transitIps.main.address", "192.168.0.77") }},
+	{"the transit address that it has", nil, func(h *onCloud) { h.set("privateNat.transitIps.main.address", h.address()) }},
+	{"another subnet for the services", nil, func(h *onCloud) { h.set("service.subnet.gateway", "10.0.0.200") }},
+	{"another subnet for the applications", nil, func(h *onCloud) { h.set("privateNat.networks.app.subnet.gateway", "192.168.0.200") }},
+	{"another instance", nil, func(h *onCloud) { h.set("service.instances.ecs-b.zone", "cn-north-4b") }},
+	{"a fixed address for the load balancer", nil, func(h *onCloud) { h.set("service.loadBalancers.elb01.address", "10.0.0.99") }},
+	{"a rule to an instance", nil, func(h *onCloud) { h.rule("ssh", block{"target": "ecs-b", "port": 2222, "targetPort": 22}) }},
+	{"everything of an instance", nil, func(h *onCloud) {
 		h.rule("web", block{"target": "ecs-b", "protocol": "any", "port": 0, "targetPort": 0})
 	}},
-	{"a host on premises", func(h *onCloud) {
+	{"a host on premises", nil, func(h *onCloud) {
 		h.set("privateNat.targets.onsite", block{"type": "address", "address": "172.16.0.9"})
 		h.rule("onsite", block{"target": "onsite", "port": 81})
 	}},
-	{"the opposite direction", func(h *onCloud) {
+	{"the opposite direction", nil, func(h *onCloud) {
 		h.set("privateNat.transitIps.outward", block{"network": "app"})
 		h.set("privateNat.snatRules", block{"reports": block{"transitIp": "outward"}, "batch": block{"transitIp": "outward", "cidr": "10.0.9.0/24"}})
 	}},
-	{"no rule", func(h *onCloud) { h.set("privateNat.rules", nil) }},
-	{"no private NAT", func(h *onCloud) { h.set("privateNat", nil) }},
-	{"a larger gateway under another name", func(h *onCloud) {
+	{"no rule", nil, func(h *onCloud) { h.set("privateNat.rules", nil) }},
+	{"no private NAT", nil, func(h *onCloud) { h.set("privateNat", nil) }},
+	{"a larger gateway under another name", nil, func(h *onCloud) {
 		h.set("privateNat.gateway", block{"name": "larger", "spec": "Medium"})
 	}},
+	{"another router for the services, with the gateway elsewhere", (*onCloud).gatewayElsewhere, func(h *onCloud) {
+		h.set("service.subnet.gateway", "10.0.0.200")
+	}},
+	{"another subnet for an instance, with the gateway elsewhere", func(h *onCloud) {
+		h.gatewayElsewhere()
+		h.rule("web", block{"target": "ecs-b", "targetPort": 22})
+	}, func(h *onCloud) { h.set("service.subnet.cidr", "10.0.7.0/24") }},
+	{"another subnet for the services, and the gateway moves there", (*onCloud).gatewayElsewhere, func(h *onCloud) {
+		h.set("privateNat.gateway.subnetId", nil)
+		h.set("service.subnet.gateway", "10.0.0.200")
+	}},
+}
+
+// gatewayElsewhere makes the VPC of the services one that exists, with a subnet for the gateway alone.
+func (c *onCloud) gatewayElsewhere() {
+	c.exists("vpc-b", "10.0.0.0/16")
+	c.existsIn("vpc-b", "gateways", "10.0.200.0/24")
+	c.set("service.vpc", block{"id": "vpc-b", "cidr": "10.0.0.0/16"})
+	c.set("privateNat.gateway.subnetId", "gateways")
+}
+
+// exists puts a VPC into the cloud.
+func (c *onCloud) exists(vpc, cidr string) {
+	c.t.Helper()
+	if err := c.cloud.Adopt("", "huaweicloud:index/vpc:Vpc", vpc, nil, block{"cidr": cidr}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// existsIn puts a subnet into a VPC of the cloud.
+func (c *onCloud) existsIn(vpc, subnet, cidr string) {
+	c.t.Helper()
+	first := prefix(cidr).Addr().Next().String()
+	described := block{"vpcId": vpc, "cidr": cidr, "gatewayIp": first, "ipv4SubnetId": subnet + "-ipv4"}
+	if err := c.cloud.Adopt("", "huaweicloud:index/vpcSubnet:VpcSubnet", subnet, nil, described); err != nil {
+		c.t.Fatal(err)
+	}
 }
 
 func TestEveryChangeOnHuaweiCloudConvergesThereAndBack(t *testing.T) {
@@ -171,13 +209,18 @@ func TestEveryChangeOnHuaweiCloudConvergesThereAndBack(t *testing.T) {
 			c.name + ", where a transit IP serves one gateway": {OneGateway: true},
 		} {
 			t.Run(name, func(t *testing.T) {
-				h := newHW(t)
-				before := newHW(t)
-				on := newOnCloud(t, h, nil, options)
+				on := newOnCloud(t, newHW(t), nil, options)
+				if c.before != nil {
+					c.before(on)
+				}
 				on.ok("deploy")
+				back := on.config[huaweicloudKey]
 				c.change(on)
 				on.ok("there")
-				h.block = before.block
+				on.block = nil
+				if err := json.Unmarshal([]byte(back), &on.block); err != nil {
+					t.Fatal(err)
+				}
 				on.ok("back")
 				if result, err := on.stack.Destroy(t.Context()); err != nil {
 					t.Fatalf("destroy: %v\n%s", err, strings.Join(result.Diagnostics, "\n"))

@@ -14,7 +14,7 @@ import (
 func (b *builder) network() (err error) {
 	b.net, err = b.args.network().Make(b.ctx, b.name, "", b.args.Tags, b.childOpts()...)
 	if err == nil {
-		b.component.VPCID, b.component.SubnetID = b.net.VPCID, b.net.SubnetID
+		b.component.VPCID, b.component.SubnetID, b.component.subnet = b.net.VPCID, b.net.SubnetID, b.net.Subnet
 	}
 	return err
 }

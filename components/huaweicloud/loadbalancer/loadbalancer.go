@@ -29,6 +29,7 @@ type LoadBalancers struct {
 	// InstancePortIDs are the ids of the instances' ports, by key.
 	InstancePortIDs pulumi.StringMapOutput `pulumi:"instancePortIds"`
 
+	subnet    pulumi.Resource
 	balancers map[string]*balancer
 	instances map[string]*instance
 }
@@ -42,6 +43,9 @@ type balancer struct {
 	*huaweicloud.ElbLoadbalancer
 	ready []pulumi.Resource
 }
+
+// Subnet that was made; nil if it existed.
+func (s *LoadBalancers) Subnet() pulumi.Resource { return s.subnet }
 
 // PortID is the id of the IPv4 port of the load balancer of that key.
 func (s *LoadBalancers) PortID(key string) pulumi.StringOutput { return s.balancers[key].Ipv4PortId }

@@ -69,6 +69,8 @@ type Target struct {
 	Listeners map[string]Listener
 	// Ready is what has to be there before anything answers at the target, such as listeners and members.
 	Ready []pulumi.Resource
+	// Subnet that the target is in, if it is made with the target: when it is replaced, so is the rule. None: it stays.
+	Subnet pulumi.Resource
 }
 
 // Listener of a load balancer.

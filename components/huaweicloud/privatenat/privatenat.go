@@ -148,7 +148,7 @@ func (b *builder) rules() error {
 		} else {
 			args.BackendInterfaceId = target.PortID
 		}
-		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r.TransitIP, target.Ready...)...); err != nil {
+		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r.TransitIP, target)...); err != nil {
 			return err
 		}
 	}
@@ -157,13 +157,16 @@ func (b *builder) rules() error {
 
 // ruleOpts: the cloud takes one rule for a load balancer, so a successor comes when the rule has gone. It deletes no transit
 // IP that a rule uses. One that is replaced alone comes first, and the rule is led to it; one that goes with its subnet,
-// which cannot have its successor beside it, takes the rule along.
-func (b *builder) ruleOpts(transit string, ready ...pulumi.Resource) []pulumi.ResourceOption {
-	opts := b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(ready))
-	if subnet := b.networks[b.args.TransitIPs[transit].Network].Subnet; subnet != nil {
-		opts = append(opts, pulumi.ReplaceWith([]pulumi.Resource{subnet}))
+// which cannot have its successor beside it, takes the rule along. So does the subnet of the target, which the gateway need
+// not be in.
+func (b *builder) ruleOpts(transit string, target Target) []pulumi.ResourceOption {
+	var subnets []pulumi.Resource
+	for _, subnet := range []pulumi.Resource{b.networks[b.args.TransitIPs[transit].Network].Subnet, target.Subnet} {
+		if subnet != nil {
+			subnets = append(subnets, subnet)
+		}
 	}
-	return opts
+	return b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(target.Ready), pulumi.ReplaceWith(subnets))
 }
 
 func (b *builder) snatRules() error {
@@ -178,7 +181,7 @@ func (b *builder) snatRules() error {
 		default:
 			args.SubnetId = b.args.Gateway.SubnetID
 		}
-		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(r.TransitIP)...); err != nil {
+		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(r.TransitIP, Target{})...); err != nil {
 			return err
 		}
 	}
