@@ -162,6 +162,15 @@ var huaweicloudChanges = []struct {
 	{"a larger gateway under another name", nil, func(h *onCloud) {
 		h.set("privateNat.gateway", block{"name": "larger", "spec": "Medium"})
 	}},
+	{"a wider VPC", nil, func(h *onCloud) {
+		h.set("service.vpc.cidr", "10.0.0.0/8")
+		h.set("service.subnet.cidr", "10.0.7.0/24")
+	}},
+	{"another network for the applications", nil, func(h *onCloud) {
+		h.set("privateNat.networks", block{"web": block{"vpc": block{"cidr": "172.16.0.0/16"}, "subnet": block{"cidr": "172.16.0.0/24"}}})
+		h.set("privateNat.transitIps", block{"web": block{"network": "web"}})
+		h.set("privateNat.rules.web.transitIp", "web")
+	}},
 	{"another router for the services, with the gateway elsewhere", (*onCloud).gatewayElsewhere, func(h *onCloud) {
 		h.set("service.subnet.gateway", "10.0.0.200")
 	}},
@@ -169,6 +178,13 @@ var huaweicloudChanges = []struct {
 		h.gatewayElsewhere()
 		h.rule("web", block{"target": "ecs-b", "targetPort": 22})
 	}, func(h *onCloud) { h.set("service.subnet.cidr", "10.0.7.0/24") }},
+	{"another router for the services, that the rule leaves", func(h *onCloud) {
+		h.gatewayElsewhere()
+		h.set("privateNat.targets.onsite", block{"type": "address", "address": "172.16.0.9"})
+	}, func(h *onCloud) {
+		h.set("service.subnet.gateway", "10.0.0.200")
+		h.set("privateNat.rules.web.target", "onsite")
+	}},
 	{"another subnet for the services, and the gateway moves there", (*onCloud).gatewayElsewhere, func(h *onCloud) {
 		h.set("privateNat.gateway.subnetId", nil)
 		h.set("service.subnet.gateway", "10.0.0.200")
@@ -330,6 +346,14 @@ var huaweicloudCollisions = []struct {
 	{"a full gateway, and one rule for another", func(h *onCloud) { h.rules(19) }, func(h *onCloud) {
 		h.set("privateNat.rules.r18", nil)
 		h.rule("new", block{"target": "ecs-b", "port": 2000, "targetPort": 22})
+	}},
+	{"a VPC of the services that leaves its subnet out", nil, func(h *onCloud) {
+		h.set("service.vpc.cidr", "10.1.0.0/16")
+		h.set("service.subnet.cidr", "10.1.0.0/24")
+	}},
+	{"a VPC of the applications that leaves its subnet out", nil, func(h *onCloud) {
+		h.set("privateNat.networks.app.vpc.cidr", "172.16.0.0/16")
+		h.set("privateNat.networks.app.subnet.cidr", "172.16.0.0/24")
 	}},
 	{"a full gateway, and a rule for another of the other kind", func(h *onCloud) {
 		h.outward()

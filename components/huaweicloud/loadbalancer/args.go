@@ -121,6 +121,7 @@ var (
 // Held.
 func (a *Args) Claims() network.Claims {
 	claims := network.Claims{}
+	a.network().Claim(claims, "")
 	for k, b := range a.LoadBalancers {
 		claims["loadBalancers."+k+".address"] = network.Claim{Value: b.Address, Of: "the subnet"}
 		for key, l := range b.Listeners {
@@ -160,7 +161,7 @@ func (a *Args) network() network.Network { return network.Network{VPC: a.VPC, Su
 
 // Validate returns every problem at once, or nil. The field paths are those of the stack configuration.
 func (a *Args) Validate() error {
-	l := a.network().Problems("", true)
+	l := a.network().Problems("", true, a.Held)
 	if len(a.LoadBalancers) == 0 {
 		l.Missing("loadBalancers", "name at least one load balancer")
 	}

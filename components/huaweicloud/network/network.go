@@ -100,8 +100,24 @@ func (n Network) GatewayAddress() netip.Addr {
 	return netip.Addr{}
 }
 
-// Problems of the network. field begins their paths; balanced says that load balancers will be in it.
-func (n Network) Problems(field string, balanced bool) problem.List {
+// Claim adds to claims what a network with a subnet that is made wants for itself. field begins the paths.
+func (n Network) Claim(claims Claims, field string) {
+	if n.Subnet.ID == "" {
+		claims[field+"subnet.cidr"] = Claim{Value: n.Subnet.CIDR, Of: n.vpc(field)}
+	}
+}
+
+// vpc is what claims of its addresses are of.
+func (n Network) vpc(field string) string {
+	if n.VPC.ID == "" {
+		return field + "vpc"
+	}
+	return "VPC " + n.VPC.ID
+}
+
+// Problems of the network. field begins their paths; balanced says that load balancers will be in it; held is what the last
+// update left behind.
+func (n Network) Problems(field string, balanced bool, held Claims) problem.List {
 	var l problem.List
 	vpc, err := route.ParseCIDR(n.VPC.CIDR)
 	if err != nil {
@@ -115,6 +131,13 @@ func (n Network) Problems(field string, balanced bool) problem.List {
 		l.Add(field+"subnet.cidr", n.Subnet.CIDR, "is too small: the cloud makes no subnet below /28", "choose a shorter length")
 	case vpc.IsValid() && (!vpc.Contains(subnet.Addr()) || subnet.Bits() < vpc.Bits()):
 		l.Add(field+"subnet.cidr", n.Subnet.CIDR, "is not within the VPC's "+n.VPC.CIDR, "choose a CIDR within it")
+	}
+	// The cloud takes no CIDR that leaves out a subnet of the VPC, and that moves after it.
+	if c := held[field+"subnet.cidr"]; n.VPC.ID == "" && c.Of == n.vpc(field) && vpc.IsValid() {
+		if left, err := route.ParseCIDR(c.Value); err == nil && (!vpc.Contains(left.Addr()) || left.Bits() < vpc.Bits()) {
+			l.Add(field+"vpc.cidr", n.VPC.CIDR, "leaves out "+c.Value+", where its subnet still is",
+				"first choose one that holds both, and move the subnet, by an update of its own; or make another network and let this one go")
+		}
 	}
 	l = append(l, n.idProblems(field, balanced)...)
 	Name(&l, field+"vpc.name", n.VPC.Name)

@@ -69,7 +69,7 @@ type Target struct {
 	Listeners map[string]Listener
 	// Ready is what has to be there before anything answers at the target, such as listeners and members.
 	Ready []pulumi.Resource
-	// Subnet that the target is in, if it is made with the target: when it is replaced, so is the rule. None: it stays.
+	// Subnet that the target is in, if it is made with the target: when it is replaced, so are the rules. None: it stays.
 	Subnet pulumi.Resource
 }
 
@@ -111,9 +111,7 @@ type SNATRule struct {
 func (a *Args) Claims() network.Claims {
 	claims := network.Claims{}
 	for k, n := range a.Networks {
-		if n.VPC.ID != "" && n.Subnet.ID == "" {
-			claims["networks."+k+".subnet.cidr"] = network.Claim{Value: n.Subnet.CIDR, Of: "VPC " + n.VPC.ID}
-		}
+		n.Claim(claims, "networks."+k+".")
 	}
 	for k, t := range a.TransitIPs {
 		claims["transitIps."+k+".address"] = network.Claim{Value: t.Address, Of: a.place(t)}

@@ -3,6 +3,7 @@ package privatenat
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -95,6 +96,7 @@ func (b *builder) allNetworks() error {
 	return nil
 }
 
+// privateGateway comes after the subnets of targets: it may have been in one that is replaced, which then takes it along.
 func (b *builder) privateGateway() (err error) {
 	name := b.args.Gateway.Name
 	if name == "" {
@@ -102,7 +104,7 @@ func (b *builder) privateGateway() (err error) {
 	}
 	b.gateway, err = huaweicloud.NewNatPrivateGateway(b.ctx, b.childName("gateway"), &huaweicloud.NatPrivateGatewayArgs{
 		Name: pulumi.String(name), Spec: pulumi.String(b.args.Gateway.spec()), SubnetId: b.args.Gateway.SubnetID, Tags: network.Tags(b.args.Tags),
-	}, b.serviceOpts()...)
+	}, b.serviceOpts(pulumi.DependsOn(b.targetSubnets()))...)
 	return err
 }
 
@@ -148,7 +150,7 @@ func (b *builder) rules() error {
 		} else {
 			args.BackendInterfaceId = target.PortID
 		}
-		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r.TransitIP, target)...); err != nil {
+		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r.TransitIP, target.Ready...)...); err != nil {
 			return err
 		}
 	}
@@ -157,16 +159,25 @@ func (b *builder) rules() error {
 
 // ruleOpts: the cloud takes one rule for a load balancer, so a successor comes when the rule has gone. It deletes no transit
 // IP that a rule uses. One that is replaced alone comes first, and the rule is led to it; one that goes with its subnet,
-// which cannot have its successor beside it, takes the rule along. So does the subnet of the target, which the gateway need
-// not be in.
-func (b *builder) ruleOpts(transit string, target Target) []pulumi.ResourceOption {
+// which cannot have its successor beside it, takes the rule along. So do the subnets of targets, which the gateway need not be
+// in: of any, for the rule may have led there until now.
+func (b *builder) ruleOpts(transit string, ready ...pulumi.Resource) []pulumi.ResourceOption {
+	subnets := b.targetSubnets()
+	if subnet := b.networks[b.args.TransitIPs[transit].Network].Subnet; subnet != nil {
+		subnets = append(subnets, subnet)
+	}
+	return b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(ready), pulumi.ReplaceWith(subnets))
+}
+
+// targetSubnets are those that are made with targets, each once.
+func (b *builder) targetSubnets() []pulumi.Resource {
 	var subnets []pulumi.Resource
-	for _, subnet := range []pulumi.Resource{b.networks[b.args.TransitIPs[transit].Network].Subnet, target.Subnet} {
-		if subnet != nil {
+	for _, k := range sorted(b.args.Targets) {
+		if subnet := b.args.Targets[k].Subnet; subnet != nil && !slices.Contains(subnets, subnet) {
 			subnets = append(subnets, subnet)
 		}
 	}
-	return b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(target.Ready), pulumi.ReplaceWith(subnets))
+	return subnets
 }
 
 func (b *builder) snatRules() error {
@@ -181,7 +192,7 @@ func (b *builder) snatRules() error {
 		default:
 			args.SubnetId = b.args.Gateway.SubnetID
 		}
-		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(r.TransitIP, Target{})...); err != nil {
+		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(r.TransitIP)...); err != nil {
 			return err
 		}
 	}

@@ -118,7 +118,7 @@ func (c *checks) networks() {
 				c.Add(field+".subnet.cidr", n.Subnet.CIDR, "overlaps that of network "+other+" in the same VPC", "choose another, or use one network")
 			}
 		}
-		c.List = append(c.List, n.Problems(field+".", false)...)
+		c.List = append(c.List, n.Problems(field+".", false, c.Held)...)
 		if n.VPC.ID != "" && n.VPC.ID == plain(c.Gateway.VPCID) {
 			c.Add(field+".vpc.id", n.VPC.ID, "is the VPC of the services: a transit IP cannot be in the VPC that its rules lead to", "name the VPC of the applications")
 		}

@@ -264,12 +264,7 @@ func (s *state) inVPC(vpc string, a netip.Addr) bool {
 	if !ok {
 		return false
 	}
-	for _, p := range append([]netip.Prefix{v.CIDR}, v.SecondaryCIDRs...) {
-		if p.Contains(a) {
-			return true
-		}
-	}
-	return false
+	return v.holds(netip.PrefixFrom(a, a.BitLen()))
 }
 
 // balancerOf is the load balancer that a rule leads to, by its port or its address, "" if it leads to none.

@@ -25,13 +25,16 @@ var vpcKind = kindOf(rules[VPC]{
 	prefix: "vpc",
 	table:  func(s *state) map[string]*VPC { return s.VPCs },
 	make: func(_ *Cloud, _ string, v *VPC) error {
-		for _, p := range append([]netip.Prefix{v.CIDR}, v.SecondaryCIDRs...) {
-			if !p.Addr().Is4() || p != p.Masked() {
-				return sim.Refuse(CodeInvalid, "VPC cidr: %s: is not an IPv4 block without host bits", p)
+		v.Status = "OK"
+		return checkVPC(v)
+	},
+	change: func(c *Cloud, id string, _, v *VPC) error {
+		for _, subnet := range sorted(c.state.Subnets) {
+			if n := c.state.Subnets[subnet]; n.VPCID == id && !v.holds(n.CIDR) {
+				return sim.Refuse(CodeInvalid, "VPC cidr: %s: does not hold %s of subnet %s (delete that first)", v.CIDR, n.CIDR, subnet)
 			}
 		}
-		v.Status = "OK"
-		return nil
+		return checkVPC(v)
 	},
 	remove: func(s *state, id string, _ *VPC) error {
 		for _, subnet := range sorted(s.Subnets) {
@@ -48,6 +51,23 @@ var vpcKind = kindOf(rules[VPC]{
 	},
 })
 
+func checkVPC(v *VPC) error {
+	for _, p := range v.blocks() {
+		if !p.Addr().Is4() || p != p.Masked() {
+			return sim.Refuse(CodeInvalid, "VPC cidr: %s: is not an IPv4 block without host bits", p)
+		}
+	}
+	return nil
+}
+
+// blocks are those of the VPC.
+func (v *VPC) blocks() []netip.Prefix { return append([]netip.Prefix{v.CIDR}, v.SecondaryCIDRs...) }
+
+// holds reports whether a block is within one of the VPC's.
+func (v *VPC) holds(block netip.Prefix) bool {
+	return slices.ContainsFunc(v.blocks(), func(p netip.Prefix) bool { return p.Contains(block.Addr()) && p.Bits() <= block.Bits() })
+}
+
 var subnetKind = kindOf(rules[Subnet]{
 	prefix: "network",
 	table:  func(s *state) map[string]*Subnet { return s.Subnets },
@@ -57,9 +77,7 @@ var subnetKind = kindOf(rules[Subnet]{
 		if err != nil {
 			return err
 		}
-		if n.CIDR != n.CIDR.Masked() || !slices.ContainsFunc(append([]netip.Prefix{v.CIDR}, v.SecondaryCIDRs...), func(p netip.Prefix) bool {
-			return p.Contains(n.CIDR.Addr()) && p.Bits() <= n.CIDR.Bits()
-		}) {
+		if n.CIDR != n.CIDR.Masked() || !v.holds(n.CIDR) {
 			return sim.Refuse(CodeInvalid, "subnet cidr: %s: is not a block within the VPC's %s", n.CIDR, v.CIDR)
 		}
 		for other, o := range s.Subnets {

@@ -209,6 +209,8 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 		try  func(r *region) error
 		says string // empty if it is not refused
 	}{
+		{"a VPC that leaves its subnet out", func(r *region) error { return r.tryUpdate("vpc-a", o{"cidr": "192.168.128.0/17"}) }, "does not hold 192.168.0.0/24"},
+		{"a wider VPC", func(r *region) error { return r.tryUpdate("vpc-b", o{"cidr": "10.0.0.0/8"}) }, ""},
 		{"a second rule for another load balancer", func(r *region) error { return rule(r, o{}) }, ""},
 		{"a second rule for one load balancer", func(r *region) error {
 			return rule(r, o{"backendInterfaceId": r.out["elb"]["ipv4PortId"]})
