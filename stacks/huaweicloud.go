@@ -243,7 +243,7 @@ func (s *huaweicloudSetup) validate() error {
 	var problems problem.List
 	service, nat := s.config.Service, s.config.PrivateNAT
 	if service != nil {
-		if err := s.serviceArgs().Validate(); err != nil {
+		if err := s.serviceArgs().Validate(huaweicloudServiceName); err != nil {
 			problems = append(problems, under("huaweicloud.service", err))
 		}
 	}
@@ -263,7 +263,7 @@ func (s *huaweicloudSetup) validate() error {
 				s.disguised(&problems, k)
 			}
 		}
-		if err := s.privateNATArgs().Validate(); err != nil {
+		if err := s.privateNATArgs().Validate(huaweicloudPrivateNATName); err != nil {
 			for _, e := range leaves(under("huaweicloud.privateNat", err)) {
 				var p problem.Problem
 				if errors.As(e, &p); service == nil || !s.saidByService(p.Field) {
@@ -272,6 +272,7 @@ func (s *huaweicloudSetup) validate() error {
 			}
 		}
 	}
+	s.between(&problems)
 	if service != nil {
 		for _, k := range slices.Sorted(maps.Keys(service.Instances)) {
 			if _, ok := service.LoadBalancers[k]; ok {
@@ -281,6 +282,35 @@ func (s *huaweicloudSetup) validate() error {
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems.Err()
+}
+
+// between finds what one block claims and the other has, or had when the last update ended.
+func (s *huaweicloudSetup) between(problems *problem.List) {
+	var service, nat network.Claims
+	if s.config.Service != nil {
+		service = s.serviceArgs().Claims(huaweicloudServiceName).Under("huaweicloud.service.")
+	}
+	if s.config.PrivateNAT != nil {
+		nat = s.privateNATArgs().Claims(huaweicloudPrivateNATName).Under("huaweicloud.privateNat.")
+	}
+	for _, field := range slices.Sorted(maps.Keys(nat)) {
+		if c := nat[field]; c.Of == network.VPCNames && c == service["huaweicloud.service.vpc.name"] {
+			problems.Add(field, c.Value, "is that of the VPC of huaweicloud.service, and the cloud takes each name of a VPC once", "rename one of the two")
+		}
+	}
+	all := network.Claims{}
+	maps.Copy(all, service)
+	maps.Copy(all, nat)
+	for _, side := range []struct{ mine, held network.Claims }{
+		{service, s.last.NAT.Under("huaweicloud.privateNat.")}, {nat, s.last.Service.Under("huaweicloud.service.")},
+	} {
+		for _, err := range all.Collisions(side.held) {
+			var p problem.Problem
+			if errors.As(err, &p); side.mine[p.Field] != (network.Claim{}) {
+				*problems = append(*problems, p)
+			}
+		}
+	}
 }
 
 // saidByService reports whether a field of privateNat is none that the configuration has: service says what stands there.
@@ -322,7 +352,7 @@ func (s *huaweicloudSetup) run() (pulumi.Map, error) {
 		outputs["service"] = pulumi.Map{
 			"vpcId": s.service.VPCID, "subnetId": s.service.SubnetID, "addresses": s.service.Addresses, "portIds": s.service.PortIDs,
 		}
-		held["service"] = record(args.Claims(), map[string]pulumi.StringMapOutput{
+		held["service"] = record(args.Claims(huaweicloudServiceName), map[string]pulumi.StringMapOutput{
 			"loadBalancers": s.service.Addresses, "instances": s.service.InstanceAddresses,
 		})
 	}
@@ -337,7 +367,7 @@ func (s *huaweicloudSetup) run() (pulumi.Map, error) {
 	}
 	outputs["gatewayId"], outputs["transitAddresses"] = nat.GatewayID, nat.Addresses
 	outputs["urls"], outputs["checks"], outputs["subnets"] = nat.URLs, nat.Checks, nat.Subnets
-	held["privateNat"] = record(args.Claims(), map[string]pulumi.StringMapOutput{"transitIps": nat.Addresses})
+	held["privateNat"] = record(args.Claims(huaweicloudPrivateNATName), map[string]pulumi.StringMapOutput{"transitIps": nat.Addresses})
 	return outputs, nil
 }
 

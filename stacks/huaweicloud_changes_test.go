@@ -162,6 +162,11 @@ var huaweicloudChanges = []struct {
 	{"a larger gateway under another name", nil, func(h *onCloud) {
 		h.set("privateNat.gateway", block{"name": "larger", "spec": "Medium"})
 	}},
+	{"names with dots", nil, func(h *onCloud) {
+		h.set("service.instances.ecs-b.name", "ecs.b")
+		h.set("service.loadBalancers.elb01.name", "elb.01")
+		h.set("service.vpc.name", "vpc.b")
+	}},
 	{"a wider VPC", nil, func(h *onCloud) {
 		h.set("service.vpc.cidr", "10.0.0.0/8")
 		h.set("service.subnet.cidr", "10.0.7.0/24")
@@ -354,6 +359,18 @@ var huaweicloudCollisions = []struct {
 	{"a VPC of the applications that leaves its subnet out", nil, func(h *onCloud) {
 		h.set("privateNat.networks.app.vpc.cidr", "172.16.0.0/16")
 		h.set("privateNat.networks.app.subnet.cidr", "172.16.0.0/24")
+	}},
+	{"a network with its VPC's name under another key", nil, func(h *onCloud) {
+		h.set("privateNat.networks", block{"web": h.block["privateNat"].(block)["networks"].(block)["app"]})
+		h.set("privateNat.transitIps.main.network", "web")
+	}},
+	{"the name of a VPC that goes", nil, func(h *onCloud) {
+		h.set("service.vpc.name", "VPC-A")
+		h.set("privateNat", nil)
+	}},
+	{"two VPCs that change names", nil, func(h *onCloud) {
+		h.set("service.vpc.name", "VPC-A")
+		h.set("privateNat.networks.app.vpc.name", "VPC-B")
 	}},
 	{"a full gateway, and a rule for another of the other kind", func(h *onCloud) {
 		h.outward()

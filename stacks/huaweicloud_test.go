@@ -267,6 +267,12 @@ var badHuaweicloud = []struct {
 		h.set("service.instances.ecs-b.name", "ECS B")
 		h.set("privateNat.rules.web.description", "a < b")
 	}},
+	{"names that two VPCs have", func(h *hw) {
+		h.set("privateNat.networks.app.vpc.name", "VPC-B")
+		h.set("privateNat.networks.other", block{"vpc": block{"name": "VPC-B", "cidr": "192.168.0.0/16"}, "subnet": block{"cidr": "192.168.7.0/24"}})
+		h.set("privateNat.networks.own", block{"vpc": block{"cidr": "192.168.0.0/16"}, "subnet": block{"cidr": "192.168.7.0/24"}})
+		h.set("privateNat.networks.same", block{"vpc": block{"name": "huaweicloud-nat-vpc-own", "cidr": "192.168.0.0/16"}, "subnet": block{"cidr": "192.168.7.0/24"}})
+	}},
 	{"keys that cannot be names", func(h *hw) {
 		h.set("privateNat.transitIps.Main", block{"network": "app"})
 		h.rule("Web", block{"target": "ecs-b", "port": 81})

@@ -118,10 +118,10 @@ var (
 )
 
 // Claims are what load balancers, listeners and members want for themselves, and so what the next update is to know as its
-// Held.
-func (a *Args) Claims() network.Claims {
+// Held. name is that of the component.
+func (a *Args) Claims(name string) network.Claims {
 	claims := network.Claims{}
-	a.network().Claim(claims, "")
+	a.network(name).Claim(claims, "")
 	for k, b := range a.LoadBalancers {
 		claims["loadBalancers."+k+".address"] = network.Claim{Value: b.Address, Of: "the subnet"}
 		for key, l := range b.Listeners {
@@ -144,6 +144,11 @@ func (a *Args) Claims() network.Claims {
 	return claims
 }
 
+// Names in the cloud, made from that of the component where none is given.
+func (b LoadBalancer) named(name, key string) string { return or(b.Name, name+"-elb-"+key) }
+func (g Group) named(name, key string) string        { return or(g.Name, name+"-pool-"+key) }
+func (i Instance) named(name, key string) string     { return or(i.Name, name+"-instance-"+key) }
+
 func (m Member) server() string { return m.Instance + m.Address + ":" + strconv.Itoa(m.Port) }
 
 // transport is what a protocol of groups runs on.
@@ -157,24 +162,29 @@ func transport(protocol string) string {
 // Speaks is the protocol of the listeners that forward to the group.
 func (g Group) Speaks() string { return strings.ToUpper(or(g.Protocol, protocols[0])) }
 
-func (a *Args) network() network.Network { return network.Network{VPC: a.VPC, Subnet: a.Subnet} }
+// network is that of the service with its names.
+func (a *Args) network(name string) network.Network {
+	return network.Network{VPC: a.VPC, Subnet: a.Subnet}.Named(name, "")
+}
 
-// Validate returns every problem at once, or nil. The field paths are those of the stack configuration.
-func (a *Args) Validate() error {
-	l := a.network().Problems("", true, a.Held)
+// Validate returns every problem at once, or nil. The field paths are those of the stack configuration; name is that of the
+// component, from which names are made that are not given.
+func (a *Args) Validate(name string) error {
+	l := a.network(name).Problems("", true, a.Held)
 	if len(a.LoadBalancers) == 0 {
 		l.Missing("loadBalancers", "name at least one load balancer")
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.LoadBalancers)) {
-		a.loadBalancer(&l, k)
+		a.loadBalancer(&l, name, k)
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.Groups)) {
-		a.group(&l, k)
+		a.group(&l, name, k)
 	}
 	for _, k := range slices.Sorted(maps.Keys(a.Instances)) {
 		i, field := a.Instances[k], "instances."+k
 		network.Key(&l, field, k)
-		network.Name(&l, field+".name", i.Name)
+		network.Name(&l, field+".name", i.named(name, k))
+		network.Name(&l, field, name+"-"+k) // of its security group
 		for _, f := range []struct{ name, value string }{{"zone", i.Zone}, {"flavorId", i.FlavorID}, {"imageId", i.ImageID}} {
 			if f.value == "" {
 				l.Missing(field+"."+f.name, "choose one that the region offers")
@@ -188,7 +198,7 @@ func (a *Args) Validate() error {
 		}
 	}
 	a.addresses(&l)
-	return append(l, a.Claims().Collisions(a.Held)...).Err()
+	return append(l, a.Claims(name).Collisions(a.Held)...).Err()
 }
 
 // Validate returns every problem at once, or nil.
@@ -229,11 +239,11 @@ func (a *Args) addresses(l *problem.List) {
 	}
 }
 
-func (a *Args) loadBalancer(l *problem.List, key string) {
+func (a *Args) loadBalancer(l *problem.List, name, key string) {
 	b, field := a.LoadBalancers[key], "loadBalancers."+key
 	network.Key(l, field, key)
-	network.Name(l, field+".name", b.Name)
-	a.network().Address(l, field+".address", b.Address)
+	network.Name(l, field+".name", b.named(name, key))
+	a.network("").Address(l, field+".address", b.Address)
 	if len(b.Zones) == 0 {
 		l.Missing(field+".zones", "name the zones of the region that it runs in")
 	}
@@ -270,10 +280,10 @@ func (a *Args) loadBalancer(l *problem.List, key string) {
 	}
 }
 
-func (a *Args) group(l *problem.List, key string) {
+func (a *Args) group(l *problem.List, name, key string) {
 	g, field := a.Groups[key], "groups."+key
 	network.Key(l, field, key)
-	network.Name(l, field+".name", g.Name)
+	network.Name(l, field+".name", g.named(name, key))
 	if !slices.Contains(protocols, g.Speaks()) {
 		l.Add(field+".protocol", g.Protocol, "must be HTTP, TCP or UDP", "leave it out for HTTP")
 	}
@@ -302,7 +312,7 @@ func (a *Args) group(l *problem.List, key string) {
 		case m.Instance != "" && !known:
 			l.Add(field+".instance", m.Instance, "is not one of instances", "use one of "+list(a.Instances))
 		default:
-			a.network().Address(l, field+".address", m.Address)
+			a.network("").Address(l, field+".address", m.Address)
 		}
 		server := m.server()
 		if other, ok := taken[server]; ok {

@@ -12,7 +12,7 @@ import (
 )
 
 func (b *builder) network() (err error) {
-	b.net, err = b.args.network().Make(b.ctx, b.name, "", b.args.Tags, b.childOpts()...)
+	b.net, err = b.args.network(b.name).Make(b.ctx, b.name, "", b.args.Tags, b.childOpts()...)
 	if err == nil {
 		b.component.VPCID, b.component.SubnetID, b.component.subnet = b.net.VPCID, b.net.SubnetID, b.net.Subnet
 	}
@@ -138,7 +138,7 @@ func (b *builder) allInstances() error {
 			return err
 		}
 		args := &huaweicloud.ComputeInstanceArgs{
-			Name:             pulumi.String(or(i.Name, name)),
+			Name:             pulumi.String(i.named(b.name, k)),
 			AvailabilityZone: pulumi.String(i.Zone),
 			FlavorId:         pulumi.String(i.FlavorID),
 			ImageId:          pulumi.String(i.ImageID),
@@ -168,7 +168,7 @@ func (b *builder) allGroups() error {
 	for _, k := range slices.Sorted(maps.Keys(b.args.Groups)) {
 		g, name := b.args.Groups[k], b.childName("pool-"+k)
 		pool, err := huaweicloud.NewElbPool(b.ctx, name, &huaweicloud.ElbPoolArgs{
-			Name: pulumi.String(or(g.Name, name)), Protocol: pulumi.String(g.Speaks()), LbMethod: pulumi.String(or(g.Method, methods[0])),
+			Name: pulumi.String(g.named(b.name, k)), Protocol: pulumi.String(g.Speaks()), LbMethod: pulumi.String(or(g.Method, methods[0])),
 			// Of a VPC, and of no load balancer yet.
 			Type: pulumi.String("instance"), VpcId: b.net.VPCID,
 		}, b.childOpts()...)
@@ -242,7 +242,7 @@ func (b *builder) allLoadBalancers() error {
 func (b *builder) loadBalancer(key string, lb LoadBalancer) error {
 	name := b.childName("elb-" + key)
 	args := &huaweicloud.ElbLoadbalancerArgs{
-		Name:              pulumi.String(or(lb.Name, name)),
+		Name:              pulumi.String(lb.named(b.name, key)),
 		AvailabilityZones: pulumi.ToStringArray(slices.Sorted(slices.Values(lb.Zones))),
 		VpcId:             b.net.VPCID,
 		Ipv4SubnetId:      b.net.IPv4SubnetID,

@@ -65,7 +65,7 @@ func (s *LoadBalancers) InstanceReady(key string) []pulumi.Resource { return s.i
 
 // New makes the service side, or returns the problems of the Args.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*LoadBalancers, error) {
-	if err := args.Validate(); err != nil {
+	if err := args.Validate(name); err != nil {
 		return nil, err
 	}
 	if args.Provider == nil {

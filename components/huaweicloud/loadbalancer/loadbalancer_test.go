@@ -177,7 +177,7 @@ func TestWhatAnInstanceAdmitsIsChecked(t *testing.T) {
 	b := args.Instances["b"]
 	b.Admits = []loadbalancer.Admission{{Protocol: "http", CIDR: "192.168.0.1/16"}, {Protocol: "tcp", Port: 0, CIDR: "10.0.0.0/8"}, {Protocol: "any", Port: 1, CIDR: "10.0.0.0/8"}}
 	args.Instances["b"] = b
-	err := args.Validate()
+	err := args.Validate("x")
 	for _, want := range []string{
 		`instances.b.admits.0.protocol: "http": must be`, "instances.b.admits.0.cidr: ", "instances.b.admits.1.port: 0: must be", "instances.b.admits.2.port: 1: is given",
 	} {
@@ -301,6 +301,18 @@ func TestWhatHasAFixedAddressComesFirst(t *testing.T) {
 	for name, o := range map[string]recorder.Object{"the load balancer": balancers["svc-elb-one"], "an instance": instances["svc-instance-a"]} {
 		if !slices.Contains(o.Dependencies, fixed) {
 			t.Errorf("%s does not wait for the load balancer with a fixed address", name)
+		}
+	}
+}
+
+func TestNamesThatTheCloudRefusesAreRefusedAsTheyWouldBe(t *testing.T) {
+	name := strings.Repeat("n", 63)
+	args := newArgs()
+	args.VPC.Name, args.Subnet.Name = "", ""
+	err := args.Validate(name)
+	for _, want := range []string{"vpc.name", "subnet.name", "loadBalancers.two.name", "groups.dns.name", "instances.b.name", "instances.b"} {
+		if err == nil || !strings.Contains(err.Error(), want+`: "`+name+"-") {
+			t.Errorf("error %v, want %s", err, want)
 		}
 	}
 }

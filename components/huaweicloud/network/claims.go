@@ -44,6 +44,15 @@ func (c Claims) Collisions(held Claims) problem.List {
 	return l
 }
 
+// Under returns the claims with paths that begin so.
+func (c Claims) Under(path string) Claims {
+	under := Claims{}
+	for field, claim := range c {
+		under[path+field] = claim
+	}
+	return under
+}
+
 // Holder is the path of what a field belongs to.
 func Holder(field string) string { return field[:max(0, strings.LastIndex(field, "."))] }
 

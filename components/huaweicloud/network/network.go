@@ -54,7 +54,18 @@ type Made struct {
 	Subnet pulumi.Resource
 }
 
-// Make registers what does not exist. suffix ends the child names: <name>-vpc<suffix>.
+// Named is the network with names for what is made and has none. suffix ends those and the child names: <name>-vpc<suffix>.
+func (n Network) Named(name, suffix string) Network {
+	if n.VPC.ID == "" {
+		n.VPC.Name = or(n.VPC.Name, name+"-vpc"+suffix)
+	}
+	if n.Subnet.ID == "" {
+		n.Subnet.Name = or(n.Subnet.Name, name+"-subnet"+suffix)
+	}
+	return n
+}
+
+// Make registers what does not exist, named.
 func (n Network) Make(ctx *pulumi.Context, name, suffix string, tags map[string]string, opts ...pulumi.ResourceOption) (*Made, error) {
 	made := &Made{
 		VPCID:        pulumi.String(n.VPC.ID).ToStringOutput(),
@@ -62,11 +73,10 @@ func (n Network) Make(ctx *pulumi.Context, name, suffix string, tags map[string]
 		IPv4SubnetID: pulumi.String(n.Subnet.IPv4SubnetID).ToStringOutput(),
 	}
 	if n.VPC.ID == "" {
-		vpcName := name + "-vpc" + suffix
 		// The provider's own 3 minutes are short for a VPC whose last interfaces are still going.
 		patient := pulumi.Timeouts(&pulumi.CustomTimeouts{Delete: "10m"})
-		vpc, err := huaweicloud.NewVpc(ctx, vpcName, &huaweicloud.VpcArgs{
-			Name: pulumi.String(or(n.VPC.Name, vpcName)), Cidr: pulumi.String(n.VPC.CIDR), Tags: Tags(tags),
+		vpc, err := huaweicloud.NewVpc(ctx, name+"-vpc"+suffix, &huaweicloud.VpcArgs{
+			Name: pulumi.String(n.VPC.Name), Cidr: pulumi.String(n.VPC.CIDR), Tags: Tags(tags),
 		}, append(slices.Clip(opts), patient)...)
 		if err != nil {
 			return nil, err
@@ -74,9 +84,8 @@ func (n Network) Make(ctx *pulumi.Context, name, suffix string, tags map[string]
 		made.VPCID = vpc.ID().ToStringOutput()
 	}
 	if n.Subnet.ID == "" {
-		subnetName := name + "-subnet" + suffix
-		subnet, err := huaweicloud.NewVpcSubnet(ctx, subnetName, &huaweicloud.VpcSubnetArgs{
-			Name: pulumi.String(or(n.Subnet.Name, subnetName)), VpcId: made.VPCID,
+		subnet, err := huaweicloud.NewVpcSubnet(ctx, name+"-subnet"+suffix, &huaweicloud.VpcSubnetArgs{
+			Name: pulumi.String(n.Subnet.Name), VpcId: made.VPCID,
 			Cidr: pulumi.String(n.Subnet.CIDR), GatewayIp: pulumi.String(n.GatewayAddress().String()), Tags: Tags(tags),
 			// A subnet cannot stand beside another with its CIDR.
 		}, append(slices.Clip(opts), pulumi.DeleteBeforeReplace(true))...)
@@ -100,8 +109,14 @@ func (n Network) GatewayAddress() netip.Addr {
 	return netip.Addr{}
 }
 
-// Claim adds to claims what a network with a subnet that is made wants for itself. field begins the paths.
+// VPCNames is what names of VPCs are of: an account has each once.
+const VPCNames = "the account's VPCs"
+
+// Claim adds to claims what a network that is made wants for itself. field begins the paths.
 func (n Network) Claim(claims Claims, field string) {
+	if n.VPC.ID == "" {
+		claims[field+"vpc.name"] = Claim{Value: n.VPC.Name, Of: VPCNames}
+	}
 	if n.Subnet.ID == "" {
 		claims[field+"subnet.cidr"] = Claim{Value: n.Subnet.CIDR, Of: n.vpc(field)}
 	}

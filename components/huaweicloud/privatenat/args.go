@@ -107,11 +107,12 @@ type SNATRule struct {
 	SubnetID string
 }
 
-// Claims are what the rules, transit IPs and subnets want for themselves, and so what the next update is to know as its Held.
-func (a *Args) Claims() network.Claims {
+// Claims are what the rules, transit IPs and subnets want for themselves, and so what the next update is to know as its
+// Held. name is that of the component.
+func (a *Args) Claims(name string) network.Claims {
 	claims := network.Claims{}
-	for k, n := range a.Networks {
-		n.Claim(claims, "networks."+k+".")
+	for k := range a.Networks {
+		a.network(name, k).Claim(claims, "networks."+k+".")
 	}
 	for k, t := range a.TransitIPs {
 		claims["transitIps."+k+".address"] = network.Claim{Value: t.Address, Of: a.place(t)}
@@ -131,6 +132,11 @@ func (a *Args) Claims() network.Claims {
 		}
 	}
 	return claims
+}
+
+// network is the one of that key with its names.
+func (a *Args) network(name, key string) network.Network {
+	return a.Networks[key].Named(name, "-"+key)
 }
 
 // place is the subnet of a transit IP: two keys of networks may stand for one that exists.

@@ -34,14 +34,11 @@ type PrivateNAT struct {
 
 // New makes the gateway, or returns the problems of the Args.
 func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOption) (*PrivateNAT, error) {
-	if err := args.Validate(); err != nil {
+	if err := args.Validate(name); err != nil {
 		return nil, err
 	}
 	if args.Provider == nil {
 		return nil, errors.New("provider: is missing (make one with huaweicloud.NewProvider and a region)")
-	}
-	if err := args.checkName(name); err != nil {
-		return nil, err
 	}
 	n := &PrivateNAT{}
 	if err := ctx.RegisterComponentResource(TypeToken, name, n, opts...); err != nil {
@@ -87,7 +84,7 @@ func (b *builder) consumerOpts(extra ...pulumi.ResourceOption) []pulumi.Resource
 
 func (b *builder) allNetworks() error {
 	for _, k := range sorted(b.args.Networks) {
-		made, err := b.args.Networks[k].Make(b.ctx, b.name, "-"+k, b.args.Tags, b.consumerOpts()...)
+		made, err := b.args.network(b.name, k).Make(b.ctx, b.name, "-"+k, b.args.Tags, b.consumerOpts()...)
 		if err != nil {
 			return err
 		}
@@ -98,12 +95,8 @@ func (b *builder) allNetworks() error {
 
 // privateGateway comes after the subnets of targets: it may have been in one that is replaced, which then takes it along.
 func (b *builder) privateGateway() (err error) {
-	name := b.args.Gateway.Name
-	if name == "" {
-		name = b.name
-	}
 	b.gateway, err = huaweicloud.NewNatPrivateGateway(b.ctx, b.childName("gateway"), &huaweicloud.NatPrivateGatewayArgs{
-		Name: pulumi.String(name), Spec: pulumi.String(b.args.Gateway.spec()), SubnetId: b.args.Gateway.SubnetID, Tags: network.Tags(b.args.Tags),
+		Name: pulumi.String(b.args.gatewayName(b.name)), Spec: pulumi.String(b.args.Gateway.spec()), SubnetId: b.args.Gateway.SubnetID, Tags: network.Tags(b.args.Tags),
 	}, b.serviceOpts(pulumi.DependsOn(b.targetSubnets()))...)
 	return err
 }

@@ -258,7 +258,7 @@ func TestWithoutProviderNothingIsRegistered(t *testing.T) {
 func TestAGatewayWithoutVPCOrSubnetIsRefused(t *testing.T) {
 	args := newArgs()
 	args.Gateway = privatenat.Gateway{VPCCIDR: "10.0.0.0/16"}
-	err := args.Validate()
+	err := args.Validate("x")
 	for _, want := range []string{"gateway.vpcId: is missing", "gateway.subnetId: is missing"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %s", err, want)
@@ -293,10 +293,16 @@ func TestTheCheckOfARuleTriesTheListenerThatItLeadsTo(t *testing.T) {
 	}
 }
 
-func TestAGatewayDoesNotTakeOverANameThatTheCloudRefuses(t *testing.T) {
-	for _, name := range []string{"private.nat", strings.Repeat("n", 65)} {
+func TestNamesThatTheCloudRefusesAreRefusedAsTheyWouldBe(t *testing.T) {
+	for name, wants := range map[string][]string{
+		"private.nat":           {"gateway.name"},
+		strings.Repeat("n", 65): {"gateway.name", "networks.app.vpc.name"},
+	} {
 		args := newArgs()
 		args.Gateway.Name = ""
+		app := args.Networks["app"]
+		app.VPC.Name = ""
+		args.Networks["app"] = app
 		made, err := recorder.Run(func(ctx *pulumi.Context) (err error) {
 			if args.Provider, err = huaweicloud.NewProvider(ctx, "one", nil); err != nil {
 				return err
@@ -304,8 +310,13 @@ func TestAGatewayDoesNotTakeOverANameThatTheCloudRefuses(t *testing.T) {
 			_, err = privatenat.New(ctx, name, args)
 			return err
 		}, recorder.Options{})
-		if err == nil || !strings.Contains(err.Error(), "gateway.name") || len(made.Named(dnatRule)) > 0 {
-			t.Errorf("%s: error %v", name, err)
+		for _, want := range wants {
+			if err == nil || !strings.Contains(err.Error(), want+`: "`+name) {
+				t.Errorf("%s: error %v, want %s", name, err, want)
+			}
+		}
+		if len(made.Objects) > 1 {
+			t.Errorf("%s: %d objects", name, len(made.Objects))
 		}
 	}
 }

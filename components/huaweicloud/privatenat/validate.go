@@ -21,9 +21,10 @@ var (
 	descriptions = regexp.MustCompile(`^[^<>]{0,255}$`)
 )
 
-// Validate returns every problem at once, or nil. The field paths are those of the stack configuration.
-func (a *Args) Validate() error {
-	c := &checks{Args: a}
+// Validate returns every problem at once, or nil. The field paths are those of the stack configuration; name is that of the
+// component, from which names are made that are not given.
+func (a *Args) Validate(name string) error {
+	c := &checks{Args: a, name: name}
 	c.gateway()
 	c.networks()
 	c.transitIPs()
@@ -37,20 +38,21 @@ func (a *Args) Validate() error {
 	c.ports()
 	c.overlaps()
 	c.snat()
-	c.List = append(c.List, a.Claims().Collisions(a.Held)...)
+	c.List = append(c.List, a.Claims(name).Collisions(a.Held)...)
 	return c.Err()
 }
 
 type checks struct {
 	*Args
 	problem.List
-	vpc netip.Prefix // of the services; invalid when it is not known
+	name string
+	vpc  netip.Prefix // of the services; invalid when it is not known
 }
 
 func (c *checks) gateway() {
 	g := c.Gateway
-	if g.Name != "" && !gatewayNames.MatchString(g.Name) {
-		c.Add("gateway.name", g.Name, "must be 1 to 64 letters, digits, underscores and hyphens", "rename it")
+	if name := c.gatewayName(c.name); !gatewayNames.MatchString(name) {
+		c.Add("gateway.name", name, "must be 1 to 64 letters, digits, underscores and hyphens", "give the gateway another")
 	}
 	if g.VPCID == nil {
 		c.Missing("gateway.vpcId", "name the VPC of the services")
@@ -76,20 +78,19 @@ func (c *checks) gateway() {
 	}
 }
 
-// checkName refuses a name of the component that the gateway cannot take over.
-func (a *Args) checkName(name string) error {
-	var l problem.List
-	if a.Gateway.Name == "" && !gatewayNames.MatchString(name) {
-		l.Add("gateway.name", name, "is the component's name, and must be 1 to 64 letters, digits, underscores and hyphens", "give the gateway a name of its own")
+// gatewayName is that of the component unless Gateway says otherwise.
+func (a *Args) gatewayName(name string) string {
+	if a.Gateway.Name != "" {
+		return a.Gateway.Name
 	}
-	return l.Err()
+	return name
 }
 
 // meanwhile is how many rules there are in the middle of an update, of both kinds: the gateway gets its size first, then
 // rules are made, and at last those deleted that are gone. One that is replaced is deleted before.
 func (c *checks) meanwhile() int {
 	rules := map[string]bool{}
-	for _, claims := range []network.Claims{c.Held, c.Claims()} {
+	for _, claims := range []network.Claims{c.Held, c.Claims(c.name)} {
 		for field := range claims {
 			if strings.HasPrefix(field, "rules.") || strings.HasPrefix(field, "snatRules.") {
 				rules[network.Holder(field)] = true
@@ -110,14 +111,19 @@ func (c *checks) networks() {
 	if len(c.Networks) == 0 {
 		c.Missing("networks", "name at least one network of applications")
 	}
+	names := map[string]string{}
 	for _, k := range sorted(c.Networks) {
-		n, field := c.Networks[k], "networks."+k
+		n, field := c.network(c.name, k), "networks."+k
 		network.Key(&c.List, field, k)
 		for _, other := range sorted(c.Networks) {
 			if other < k && n.Crowds(c.Networks[other]) {
 				c.Add(field+".subnet.cidr", n.Subnet.CIDR, "overlaps that of network "+other+" in the same VPC", "choose another, or use one network")
 			}
 		}
+		if other, ok := names[n.VPC.Name]; ok && n.VPC.Name != "" {
+			c.Add(field+".vpc.name", n.VPC.Name, "is that of network "+other+", and the cloud takes each name of a VPC once", "rename one of the two")
+		}
+		names[n.VPC.Name] = k
 		c.List = append(c.List, n.Problems(field+".", false, c.Held)...)
 		if n.VPC.ID != "" && n.VPC.ID == plain(c.Gateway.VPCID) {
 			c.Add(field+".vpc.id", n.VPC.ID, "is the VPC of the services: a transit IP cannot be in the VPC that its rules lead to", "name the VPC of the applications")

@@ -192,7 +192,7 @@ var instanceKind = kindOf(rules[Instance]{
 })
 
 func (c *Cloud) checkInstance(i *Instance) error {
-	if err := checkName("instance", i.Name); err != nil {
+	if err := checkName("instance", instanceSigns, i.Name); err != nil {
 		return err
 	}
 	if i.ImageID == "" && i.ImageName == "" {

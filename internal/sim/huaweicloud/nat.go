@@ -28,13 +28,13 @@ var gatewayKind = kindOf(rules[Gateway]{
 			g.Status, g.Pending = "PENDING_CREATE", c.opts.Activation+1
 		}
 		g.HidesClients = c.opts.HideClients
-		return checkName("private NAT gateway", g.Name)
+		return checkName("private NAT gateway", gatewaySigns, g.Name)
 	},
 	change: func(c *Cloud, id string, _, g *Gateway) error {
 		if n := c.state.rulesOf(id); n > capacity[g.Spec] {
 			return sim.Refuse(CodeQuota, "spec: %q: holds %d rules, and the gateway has %d (use a larger one)", g.Spec, capacity[g.Spec], n)
 		}
-		return checkName("private NAT gateway", g.Name)
+		return checkName("private NAT gateway", gatewaySigns, g.Name)
 	},
 	remove: func(s *state, id string, _ *Gateway) error {
 		if n := s.rulesOf(id); n > 0 {

@@ -3,20 +3,26 @@ package huaweicloud
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"polynat/internal/sim"
 )
 
-// nameLimit is the longest name of a gateway or an instance; letters, digits, "_" and "-" are what it is made of.
-const nameLimit = 64
+// nameLimit is the longest name of a gateway or an instance. It is made of letters, digits and, of a gateway and an instance,
+// these signs.
+const (
+	nameLimit     = 64
+	gatewaySigns  = "_-"
+	instanceSigns = "_-."
+)
 
-func checkName(what, name string) error {
+func checkName(what, signs, name string) error {
 	ok := name != "" && len(name) <= nameLimit
 	for _, r := range name {
-		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-')
+		ok = ok && (r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(signs, r))
 	}
 	if !ok {
-		return sim.Refuse(CodeInvalid, "%s name: %q: is not 1 to %d letters, digits, _ or -", what, name, nameLimit)
+		return sim.Refuse(CodeInvalid, "%s name: %q: is not 1 to %d letters, digits, %s", what, name, nameLimit, signs)
 	}
 	return nil
 }
@@ -24,9 +30,9 @@ func checkName(what, name string) error {
 var vpcKind = kindOf(rules[VPC]{
 	prefix: "vpc",
 	table:  func(s *state) map[string]*VPC { return s.VPCs },
-	make: func(_ *Cloud, _ string, v *VPC) error {
+	make: func(c *Cloud, id string, v *VPC) error {
 		v.Status = "OK"
-		return checkVPC(v)
+		return c.state.checkVPC(id, v)
 	},
 	change: func(c *Cloud, id string, _, v *VPC) error {
 		for _, subnet := range sorted(c.state.Subnets) {
@@ -34,7 +40,7 @@ var vpcKind = kindOf(rules[VPC]{
 				return sim.Refuse(CodeInvalid, "VPC cidr: %s: does not hold %s of subnet %s (delete that first)", v.CIDR, n.CIDR, subnet)
 			}
 		}
-		return checkVPC(v)
+		return c.state.checkVPC(id, v)
 	},
 	remove: func(s *state, id string, _ *VPC) error {
 		for _, subnet := range sorted(s.Subnets) {
@@ -51,7 +57,12 @@ var vpcKind = kindOf(rules[VPC]{
 	},
 })
 
-func checkVPC(v *VPC) error {
+func (s *state) checkVPC(id string, v *VPC) error {
+	for other, o := range s.VPCs {
+		if other != id && v.Name != "" && o.Name == v.Name {
+			return sim.Refuse(CodeConflict, "VPC name: %q: %s has it (use another name)", v.Name, other)
+		}
+	}
 	for _, p := range v.blocks() {
 		if !p.Addr().Is4() || p != p.Masked() {
 			return sim.Refuse(CodeInvalid, "VPC cidr: %s: is not an IPv4 block without host bits", p)

@@ -210,6 +210,8 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 		says string // empty if it is not refused
 	}{
 		{"a VPC that leaves its subnet out", func(r *region) error { return r.tryUpdate("vpc-a", o{"cidr": "192.168.128.0/17"}) }, "does not hold 192.168.0.0/24"},
+		{"a VPC with the name of another", func(r *region) error { return r.try("vpc", vpcType, o{"name": "VPC-a", "cidr": "10.9.0.0/16"}) }, `"VPC-a": vpc-000001 has it`},
+		{"the name of another VPC", func(r *region) error { return r.tryUpdate("vpc-b", o{"name": "VPC-a"}) }, `"VPC-a": vpc-000001 has it`},
 		{"a wider VPC", func(r *region) error { return r.tryUpdate("vpc-b", o{"cidr": "10.0.0.0/8"}) }, ""},
 		{"a second rule for another load balancer", func(r *region) error { return rule(r, o{}) }, ""},
 		{"a second rule for one load balancer", func(r *region) error {
@@ -292,10 +294,10 @@ func TestWhatTheCloudRefuses(t *testing.T) {
 		}, "is not in 192.168.0.0/24"},
 		{"a name that the API refuses", func(r *region) error {
 			return r.try("g", gatewayType, o{"name": "private nat", "subnetId": r.id["subnet-b"]})
-		}, "letters, digits, _ or -"},
+		}, "letters, digits, _-"},
 		{"a long name", func(r *region) error {
 			return r.try("g", gatewayType, o{"name": strings.Repeat("n", 65), "subnetId": r.id["subnet-b"]})
-		}, "letters, digits, _ or -"},
+		}, "letters, digits, _-"},
 		{"a listener on a port that is taken", func(r *region) error {
 			return r.try("l", listenerType, o{"loadbalancerId": r.id["elb"], "protocol": "HTTP", "protocolPort": 80.0})
 		}, "delete that first"},
