@@ -540,3 +540,22 @@ func TestAGatewayIsReplacedWhereATransitIPServesOneOnly(t *testing.T) {
 	}
 	on.ok("nothing is left to do")
 }
+
+// What is left out of the flavors stays as it is in the cloud, and so does what it cannot serve.
+func TestAFlavorThatIsTakenOutStillServesNothingElse(t *testing.T) {
+	on := newOnCloud(t, newHW(t), nil)
+	on.set("service.loadBalancers.elb01.l7FlavorId", "seven")
+	on.ok("deploy")
+	on.set("service.loadBalancers.elb01.l7FlavorId", nil)
+	on.ok("without it")
+	on.ok("the same again")
+	on.set("service.groups.ssh", block{"protocol": "TCP", "members": block{"ecs-b": block{"instance": "ecs-b", "port": 22}}})
+	on.set("service.loadBalancers.elb01.listeners.ssh", block{"port": 22, "group": "ssh"})
+	on.configure()
+	want := `huaweicloud.service.loadBalancers.elb01.listeners.ssh.group: "ssh": speaks TCP, for which the load balancer has no flavor: it has l7FlavorId seven, and one that is taken out of the configuration stays (set l4FlavorId too)`
+	if _, err := on.stack.Preview(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %s", err, want)
+	}
+	on.set("service.loadBalancers.elb01.l4FlavorId", "four")
+	on.ok("with the other")
+}

@@ -65,6 +65,9 @@ func (d drawn) service() (block, map[string]int) {
 			listeners[l] = block{"port": served[k], "group": d.one("group", "g", "h")}
 		}
 		balancers[k] = fixed(block{"zones": list("cn-north-4a"), "listeners": listeners}, addresses)
+		for _, flavor := range d.keys("flavors", 0, "l4FlavorId", "l7FlavorId") {
+			balancers[k].(block)[flavor] = "f"
+		}
 	}
 	instance := block{"zone": d.one("zone", "cn-north-4a", "cn-north-4a", "cn-north-4b"), "flavorId": "f", "imageId": "i"}
 	return block{

@@ -42,10 +42,10 @@ type LoadBalancer struct {
 	// Address within the subnet.
 	Address string
 	// L4FlavorID is the flavor for listeners of TCP and UDP groups; without it and L7FlavorID the site chooses, elastic ones
-	// where it can.
+	// where it can. Taken out again it stays.
 	L4FlavorID string
 	// L7FlavorID is the flavor for listeners of HTTP groups; without it and L4FlavorID the site chooses, elastic ones where it
-	// can.
+	// can. Taken out again it stays.
 	L7FlavorID string
 	// Listeners by key. Required.
 	Listeners map[string]Listener
@@ -124,6 +124,9 @@ func (a *Args) Claims(name string) network.Claims {
 	a.network(name).Claim(claims, "")
 	for k, b := range a.LoadBalancers {
 		claims["loadBalancers."+k+".address"] = network.Claim{Value: b.Address, Of: "the subnet"}
+		for field, flavor := range a.flavors(k) {
+			claims["loadBalancers."+k+"."+field] = network.Claim{Value: flavor, Of: "the flavors of load balancer " + k}
+		}
 		for key, l := range b.Listeners {
 			value := transport(a.Groups[l.Group].Speaks()) + " " + strconv.Itoa(l.Port)
 			claims["loadBalancers."+k+".listeners."+key+".port"] = network.Claim{Value: value, Of: "load balancer " + k}
@@ -148,6 +151,42 @@ func (a *Args) Claims(name string) network.Claims {
 func (b LoadBalancer) named(name, key string) string { return or(b.Name, name+"-elb-"+key) }
 func (g Group) named(name, key string) string        { return or(g.Name, name+"-pool-"+key) }
 func (i Instance) named(name, key string) string     { return or(i.Name, name+"-instance-"+key) }
+
+// The fields of flavors.
+const (
+	l4Flavor = "l4FlavorId"
+	l7Flavor = "l7FlavorId"
+)
+
+// flavors are those of a load balancer by their fields: one that is taken out of the configuration stays in the cloud.
+func (a *Args) flavors(balancer string) map[string]string {
+	b, flavors := a.LoadBalancers[balancer], map[string]string{}
+	for field, given := range map[string]string{l4Flavor: b.L4FlavorID, l7Flavor: b.L7FlavorID} {
+		if flavor := or(given, a.Held["loadBalancers."+balancer+"."+field].Value); flavor != "" {
+			flavors[field] = flavor
+		}
+	}
+	return flavors
+}
+
+// flavor finds a listener that no flavor of its load balancer is for.
+func (a *Args) flavor(l *problem.List, field, balancer string, listener Listener) {
+	needed, other := l4Flavor, l7Flavor
+	if a.Groups[listener.Group].Speaks() == protocols[0] {
+		needed, other = other, needed
+	}
+	flavors := a.flavors(balancer)
+	if flavors[needed] != "" || flavors[other] == "" {
+		return
+	}
+	rule, wayOut := "speaks "+a.Groups[listener.Group].Speaks()+", for which the load balancer has no flavor", "set "+needed+" too"
+	if _, made := a.Held["loadBalancers."+balancer+".address"]; made {
+		rule += ": it has " + other + " " + flavors[other] + ", and one that is taken out of the configuration stays"
+	} else {
+		wayOut += ", or leave both flavors out"
+	}
+	l.Add(field+".group", listener.Group, rule, wayOut)
+}
 
 func (m Member) server() string { return m.Instance + m.Address + ":" + strconv.Itoa(m.Port) }
 
@@ -265,13 +304,7 @@ func (a *Args) loadBalancer(l *problem.List, name, key string) {
 			l.Add(field+".group", listener.Group, "is not one of groups", "use one of "+list(a.Groups))
 			continue
 		}
-		flavor, other, key := b.L4FlavorID, b.L7FlavorID, "l4FlavorId"
-		if group.Speaks() == protocols[0] {
-			flavor, other, key = other, flavor, "l7FlavorId"
-		}
-		if flavor == "" && other != "" {
-			l.Add(field+".group", listener.Group, "speaks "+group.Speaks()+", for which the load balancer has no flavor", "set "+key+" too, or leave both flavors out")
-		}
+		a.flavor(l, field, key, listener)
 		s := transport(group.Speaks()) + " " + strconv.Itoa(listener.Port)
 		if other, ok := taken[s]; ok {
 			l.Number(field+".port", listener.Port, "is that of listener "+other, "choose another port")
