@@ -183,6 +183,20 @@ var huaweicloudChanges = []struct {
 		h.gatewayElsewhere()
 		h.rule("web", block{"target": "ecs-b", "targetPort": 22})
 	}, func(h *onCloud) { h.set("service.subnet.cidr", "10.0.7.0/24") }},
+	{"another subnet that exists, with the same addresses", func(h *onCloud) {
+		for _, vpc := range []string{"vpc-b", "vpc-c"} {
+			h.exists(vpc, "10.0.0.0/16")
+			h.existsIn(vpc, vpc+"-net", "10.0.0.0/24")
+		}
+		h.servicesIn("vpc-b")
+	}, func(h *onCloud) {
+		h.servicesIn("vpc-c")
+		h.set("service.loadBalancers.elb01.address", h.instanceAddress())
+	}},
+	{"the address of an instance in another subnet", nil, func(h *onCloud) {
+		h.set("service.subnet.gateway", "10.0.0.200")
+		h.set("service.loadBalancers.elb01.address", h.instanceAddress())
+	}},
 	{"another router for the services, that the rule leaves", func(h *onCloud) {
 		h.gatewayElsewhere()
 		h.set("privateNat.targets.onsite", block{"type": "address", "address": "172.16.0.9"})
@@ -202,6 +216,12 @@ func (c *onCloud) gatewayElsewhere() {
 	c.existsIn("vpc-b", "gateways", "10.0.200.0/24")
 	c.set("service.vpc", block{"id": "vpc-b", "cidr": "10.0.0.0/16"})
 	c.set("privateNat.gateway.subnetId", "gateways")
+}
+
+// servicesIn has the services in the VPC that exists, in its only subnet.
+func (c *onCloud) servicesIn(vpc string) {
+	c.set("service.vpc", block{"id": vpc, "cidr": "10.0.0.0/16"})
+	c.set("service.subnet", block{"id": vpc + "-net", "ipv4SubnetId": vpc + "-net-ipv4", "cidr": "10.0.0.0/24"})
 }
 
 // exists puts a VPC into the cloud.

@@ -123,7 +123,7 @@ func (a *Args) Claims(name string) network.Claims {
 	claims := network.Claims{}
 	a.network(name).Claim(claims, "")
 	for k, b := range a.LoadBalancers {
-		claims["loadBalancers."+k+".address"] = network.Claim{Value: b.Address, Of: "the subnet"}
+		claims["loadBalancers."+k+".address"] = network.Claim{Value: b.Address, Of: a.place()}
 		for field, flavor := range a.flavors(k) {
 			claims["loadBalancers."+k+"."+field] = network.Claim{Value: flavor, Of: "the flavors of load balancer " + k}
 		}
@@ -133,7 +133,7 @@ func (a *Args) Claims(name string) network.Claims {
 		}
 	}
 	for k := range a.Instances {
-		claims["instances."+k+".address"] = network.Claim{Of: "the subnet"}
+		claims["instances."+k+".address"] = network.Claim{Of: a.place()}
 	}
 	for k, g := range a.Groups {
 		for key, m := range g.Members {
@@ -157,6 +157,14 @@ const (
 	l4Flavor = "l4FlavorId"
 	l7Flavor = "l7FlavorId"
 )
+
+// place is what addresses are of: the subnet that it is now, for whoever leaves one lets its address go.
+func (a *Args) place() string {
+	if a.Subnet.ID != "" {
+		return "subnet " + a.Subnet.ID
+	}
+	return "subnet " + a.Subnet.CIDR + " of router " + a.network("").GatewayAddress().String()
+}
 
 // flavors are those of a load balancer by their fields: one that is taken out of the configuration stays in the cloud.
 func (a *Args) flavors(balancer string) map[string]string {
