@@ -21,10 +21,43 @@ type huaweicloudWorld struct {
 	cloud   *huaweicloud.Cloud
 	traffic *huaweicloud.Traffic
 	losses  Losses
+	opened  *opened // with the clones of the world
 }
 
-func newHuaweicloudWorld(cloud *huaweicloud.Cloud) *huaweicloudWorld {
-	w := &huaweicloudWorld{cloud: cloud}
+// opened is what the configurations before and after a step lead to; nothing is known before the first.
+type opened struct{ before, after []huaweicloud.Opening }
+
+// follow has every move say what its configuration opens, for what is reached beyond that.
+func (o *opened) follow(moves []Move) {
+	for i := range moves {
+		configure := moves[i].Configure
+		moves[i].Configure = func(config map[string]string) error {
+			if configure != nil {
+				if err := configure(config); err != nil {
+					return err
+				}
+			}
+			b, err := readBlock(config, huaweicloudKey)
+			o.before, o.after = o.after, openings(b)
+			return err
+		}
+	}
+}
+
+// openings are those of the rules. The name is that of the component's child.
+func openings(b block) []huaweicloud.Opening {
+	var all []huaweicloud.Opening
+	rules := b.at("privateNat", "rules")
+	for _, key := range rules.keys() {
+		r := rules.at(key)
+		port, _ := r["port"].(float64)
+		all = append(all, huaweicloud.Opening{Transit: "huaweicloud-nat-transit-" + r.text("transitIp"), Protocol: strings.ToLower(r.text("protocol")), Port: int(port)})
+	}
+	return all
+}
+
+func newHuaweicloudWorld(cloud *huaweicloud.Cloud, o *opened) *huaweicloudWorld {
+	w := &huaweicloudWorld{cloud: cloud, opened: o}
 	w.Watch()
 	return w
 }
@@ -35,10 +68,11 @@ func (w *huaweicloudWorld) Provider() *sim.Server {
 	return sim.NewServer(huaweicloud.Schema(), w.cloud)
 }
 
-func (w *huaweicloudWorld) Clone() World { return newHuaweicloudWorld(w.cloud.Clone()) }
+func (w *huaweicloudWorld) Clone() World { return newHuaweicloudWorld(w.cloud.Clone(), w.opened) }
 
 func (w *huaweicloudWorld) Watch() {
 	w.traffic = huaweicloud.NewTraffic(w.cloud)
+	w.traffic.Opens(func() []huaweicloud.Opening { return append(slices.Clip(w.opened.before), w.opened.after...) })
 	w.losses = Losses{}
 	w.cloud.OnChange = func() { w.losses.observe(w.traffic.Observe()) }
 }
@@ -103,13 +137,13 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 	if err != nil || b.at("privateNat") == nil {
 		return Setup{}, false, err
 	}
-	worlds := [2]World{}
+	worlds, opens := [2]World{}, &opened{}
 	for i, options := range []huaweicloud.Options{{}, {HideClients: true}} {
 		cloud := huaweicloud.New(options)
 		if err := existing(b, cloud); err != nil {
 			return Setup{}, false, err
 		}
-		worlds[i] = newHuaweicloudWorld(cloud)
+		worlds[i] = newHuaweicloudWorld(cloud, opens)
 	}
 	setup = Setup{
 		Name: "huaweicloud", Key: huaweicloudKey, World: worlds[0],
@@ -134,6 +168,7 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 		Move{Name: "replace the gateway", Interrupts: true, Replaces: []string{"huaweicloud:index/natPrivateGateway:NatPrivateGateway"}},
 		Move{Name: "fixed transit IP", Cuts: true, Configure: editHuaweicloud(fixTransitIPs)},
 		Move{Name: "destroy", Cuts: true, Destroys: true})
+	opens.follow(setup.Moves)
 	setup.Variants = []Variant{{Name: "shows a destination the gateway's address instead of the client's", World: worlds[1], Moves: setup.Moves}}
 	return setup, true, nil
 }

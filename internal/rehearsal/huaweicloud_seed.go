@@ -146,8 +146,25 @@ func HuaweicloudFromExport(config map[string]string, project, stack string, text
 	world.Watch()
 	// Where clients are hidden, what stands may have been made for it or not: that is no question of the steps.
 	setup.Variants = nil
-	setup.Moves[0] = Move{Name: "as configured", Cuts: true}
+	world.opened.after = stood(e)
+	setup.Moves[0] = Move{Name: "as configured", Cuts: true, Configure: setup.Moves[0].Configure}
 	return setup, true, nil
+}
+
+// stood are the openings of a state.
+func stood(e export) []huaweicloud.Opening {
+	transits, all := map[string]string{}, []huaweicloud.Opening(nil)
+	for _, r := range e.Deployment.Resources {
+		transits[r.ID] = r.URN[strings.LastIndex(r.URN, "::")+2:]
+	}
+	for _, r := range e.Deployment.Resources {
+		if strings.HasSuffix(r.Type, ":NatPrivateDnatRule") {
+			rule := block(plain(r.Inputs))
+			port, _ := rule["transitServicePort"].(float64)
+			all = append(all, huaweicloud.Opening{Transit: transits[rule.text("transitIpId")], Protocol: rule.text("protocol"), Port: int(port)})
+		}
+	}
+	return all
 }
 
 // oneOf leaves out the one of two outputs that was not given: the API shows both.

@@ -129,6 +129,14 @@ func TestWithoutARemedyTheRehearsalFails(t *testing.T) {
 		step, says string
 	}{
 		{
+			"the port of the rule",
+			rule(func(props *sdk.NatPrivateDnatRuleArgs, opts []pulumi.ResourceOption) []pulumi.ResourceOption {
+				props.Protocol, props.TransitServicePort, props.InternalServicePort = pulumi.String("any"), nil, nil
+				return opts
+			}),
+			"create", ":8080/tcp: reaches ",
+		},
+		{
 			"delete before replace on the rule",
 			rule(func(_ *sdk.NatPrivateDnatRuleArgs, opts []pulumi.ResourceOption) []pulumi.ResourceOption {
 				return append(opts, pulumi.DeleteBeforeReplace(false))
@@ -167,7 +175,9 @@ func TestWithoutARemedyTheRehearsalFails(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			report, err := rehearseHuaweicloud(t, c.mutate, nil)
+			report, err := rehearseHuaweicloud(t, c.mutate, func(block m) { // a listener that no rule leads to
+				block["service"].(m)["loadBalancers"].(m)["elb01"].(m)["listeners"].(m)["more"] = m{"port": 8080, "group": "group-b"}
+			})
 			if err != nil {
 				t.Fatal(err)
 			}

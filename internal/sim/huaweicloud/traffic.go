@@ -16,7 +16,20 @@ type Traffic struct {
 	// paths are the established connections of the rules that are followed; a path that is zero has none.
 	paths map[string]path
 	ends  bool // rules that are gone are not missed
+	// opened is what the program is to open; nil takes the rules' word for it.
+	opened func() []Opening
 }
+
+// Opening is a port of a transit IP, or all of protocol any, behind which something is to be reached.
+type Opening struct {
+	// Transit is the name by which a program knows the transit IP.
+	Transit  string
+	Protocol string
+	Port     int
+}
+
+// Opens says what is to be reached, by the configuration: whatever the rules open beyond it is a leak.
+func (t *Traffic) Opens(opened func() []Opening) { t.opened = opened }
 
 // path is what an established connection hangs on.
 type path struct {
@@ -57,7 +70,7 @@ func (t *Traffic) Observe() Sample {
 	s := &t.cloud.state
 	now := map[string][]string{} // rules by their names
 	for _, id := range sorted(s.DNATRules) {
-		name := s.ruleName(id)
+		name := s.nameOf(ruleType, id)
 		now[name] = append(now[name], id)
 		if _, ok := t.paths[name]; !ok {
 			t.paths[name] = path{}
@@ -85,7 +98,7 @@ func (t *Traffic) Observe() Sample {
 		}
 		t.paths[name] = reached
 	}
-	sample.Leaks = s.leaks(usualPorts)
+	sample.Leaks = s.leaks(usualPorts, t.opened)
 	return sample
 }
 
@@ -117,9 +130,14 @@ func (t *Traffic) Reached() []string {
 // Rules is how many rules are followed.
 func (t *Traffic) Rules() int { return len(t.paths) }
 
-// ruleName is the name by which a program knows a rule, so that one that is replaced stays the same.
-func (s *state) ruleName(id string) string {
-	if d := s.Declared[key("huaweicloud:index/natPrivateDnatRule:NatPrivateDnatRule", id)]; d.URN != "" {
+const (
+	ruleType    = "huaweicloud:index/natPrivateDnatRule:NatPrivateDnatRule"
+	transitType = "huaweicloud:index/natPrivateTransitIp:NatPrivateTransitIp"
+)
+
+// nameOf is the name by which a program knows an object, so that one that is replaced stays the same.
+func (s *state) nameOf(typ, id string) string {
+	if d := s.Declared[key(typ, id)]; d.URN != "" {
 		return d.URN[strings.LastIndex(d.URN, "::")+2:]
 	}
 	return id
@@ -194,10 +212,20 @@ var usualPorts = []int{1, 22, 80, 443, 3389, 8080, maxPort}
 func (c *Cloud) Leaks(ports []int) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.state.leaks(ports)
+	return c.state.leaks(ports, nil)
 }
 
-func (s *state) leaks(ports []int) []string {
+func (s *state) leaks(ports []int, opened func() []Opening) []string {
+	declared := s.declared
+	if opened != nil {
+		openings := opened()
+		declared = func(rule string, a netip.Addr, protocol string, port int) bool {
+			return s.declared(rule, a, protocol, port) && slices.ContainsFunc(openings, func(o Opening) bool {
+				return o.Transit == s.nameOf(transitType, s.DNATRules[rule].TransitIPID) &&
+					(o.Protocol == "any" || o.Protocol == protocol && o.Port == port)
+			})
+		}
+	}
 	ports = s.sweptPorts(ports)
 	vpcs := map[string]bool{}
 	for _, t := range s.TransitIPs {
@@ -211,8 +239,8 @@ func (s *state) leaks(ports []int) []string {
 				for _, protocol := range []string{"tcp", "udp"} {
 					for _, port := range ports {
 						d := s.connect(client, a, protocol, port)
-						if d.Reached() && d.VPC != vpc && !s.declared(d.Rule, a, protocol, port) {
-							found[fmt.Sprintf("from %s of %s to %s:%d/%s: reaches %s:%d in %s, and no rule leads there",
+						if d.Reached() && d.VPC != vpc && !declared(d.Rule, a, protocol, port) {
+							found[fmt.Sprintf("from %s of %s to %s:%d/%s: reaches %s:%d in %s, and no rule is to lead there",
 								client.Addr, vpc, a, port, protocol, d.Addr, d.Port, d.VPC)] = true
 						}
 					}
