@@ -280,6 +280,11 @@ var badHuaweicloud = []struct {
 	{"VPCs that overlap, with a rule between them", func(h *hw) {
 		h.set("privateNat.networks.app", block{"vpc": block{"cidr": "10.0.0.0/8"}, "subnet": block{"cidr": "10.9.0.0/24"}})
 	}},
+	{"VPCs that overlap, with an SNAT rule between them", func(h *hw) {
+		h.set("privateNat.networks.far", block{"vpc": block{"cidr": "10.0.0.0/16"}, "subnet": block{"cidr": "10.0.5.0/24"}})
+		h.set("privateNat.transitIps.out", block{"network": "far"})
+		h.set("privateNat.snatRules", block{"o": block{"transitIp": "out"}})
+	}},
 	{"a subnet outside its VPC", func(h *hw) { h.set("service.subnet.cidr", "10.1.0.0/24") }},
 	{"CIDRs that are none", func(h *hw) {
 		h.set("service.vpc.cidr", "10.0.0.0")

@@ -25,8 +25,9 @@ type PrivateNAT struct {
 	Addresses pulumi.StringMapOutput `pulumi:"addresses"`
 	// URLs are where the applications reach the targets, by the keys of the rules.
 	URLs pulumi.StringMapOutput `pulumi:"urls"`
-	// Checks are commands, to run in the network of the applications, that succeed when the target answers, by the keys of the
-	// rules.
+	// Checks are commands, to run in the network of the applications, that try the targets, by the keys of the rules. That of an
+	// HTTP listener succeeds when the application serves /, whatever its health check asks for; that of udp fails only when
+	// somebody says that nobody listens.
 	Checks pulumi.StringMapOutput `pulumi:"checks"`
 	// Subnets are the ids of the applications' subnets, by the keys of the networks.
 	Subnets pulumi.StringMapOutput `pulumi:"subnets"`

@@ -314,13 +314,19 @@ func (r Rule) socket() string {
 }
 
 // overlaps finds networks that a rule is reached from and whose addresses are also those of the services: nobody documents
-// whether a client's address arrives as it is, and then its answer would stay in the VPC of the services. Networks without
-// a rule, and networks among each other, may overlap.
+// whether a client's address arrives as it is, and then its answer would stay in the VPC of the services. To one that an SNAT
+// rule leads to, no route could. Networks without a rule, and networks among each other, may overlap.
 func (c *checks) overlaps() {
 	for _, k := range sorted(c.Networks) {
 		vpc, err := route.ParseCIDR(c.Networks[k].VPC.CIDR)
 		if err != nil {
 			continue
+		}
+		for _, rule := range sorted(c.SNATRules) {
+			if c.TransitIPs[c.SNATRules[rule].TransitIP].Network == k && c.vpc.IsValid() && c.vpc.Overlaps(vpc) {
+				c.Add("networks."+k+".vpc.cidr", vpc.String(), "overlaps "+c.vpc.String()+" of the services, and SNAT rule "+rule+" leads there", "choose VPCs that do not overlap")
+				break
+			}
 		}
 		for _, rule := range sorted(c.Rules) {
 			r := c.Rules[rule]
