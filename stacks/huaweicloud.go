@@ -145,6 +145,8 @@ type huaweicloudSNATRule struct {
 // huaweicloudLast is what the setup exported.
 type huaweicloudLast struct {
 	VPCID, SubnetID string
+	// Subnets of the applications, by the keys of their networks.
+	Subnets map[string]string
 	// Addresses and PortIDs of the load balancers, by key.
 	Addresses, PortIDs map[string]string
 	// Service and NAT are what the two components held.
@@ -156,7 +158,7 @@ func readHuaweicloudLast(outputs map[string]any) huaweicloudLast {
 	held, _ := outputs["held"].(map[string]any)
 	last := huaweicloudLast{
 		Addresses: outputTexts(service["addresses"]), PortIDs: outputTexts(service["portIds"]),
-		Service: readClaims(held["service"]), NAT: readClaims(held["privateNat"]),
+		Service: readClaims(held["service"]), NAT: readClaims(held["privateNat"]), Subnets: outputTexts(outputs["subnets"]),
 	}
 	last.VPCID, _ = service["vpcId"].(string)
 	last.SubnetID, _ = service["subnetId"].(string)
@@ -273,6 +275,7 @@ func (s *huaweicloudSetup) validate() error {
 		}
 	}
 	s.between(&problems)
+	s.adopted(&problems)
 	if service != nil {
 		for _, k := range slices.Sorted(maps.Keys(service.Instances)) {
 			if _, ok := service.LoadBalancers[k]; ok {
@@ -282,6 +285,35 @@ func (s *huaweicloudSetup) validate() error {
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems.Err()
+}
+
+// adopted finds ids of networks that this stack made itself: it would delete what it is to take as it is.
+func (s *huaweicloudSetup) adopted(problems *problem.List) {
+	made := map[string]bool{}
+	add := func(claims network.Claims, field, id string) {
+		if _, ok := claims[field]; ok && id != "" {
+			made[id] = true
+		}
+	}
+	add(s.last.Service, "vpc.name", s.last.VPCID)
+	add(s.last.Service, "subnet.cidr", s.last.SubnetID)
+	for k, id := range s.last.Subnets {
+		add(s.last.NAT, "networks."+k+".subnet.cidr", id)
+	}
+	given := map[string]string{}
+	if service := s.config.Service; service != nil {
+		given["service.vpc.id"], given["service.subnet.id"] = service.VPC.ID, service.Subnet.ID
+	}
+	if nat := s.config.PrivateNAT; nat != nil {
+		for k, n := range nat.Networks {
+			given["privateNat.networks."+k+".subnet.id"] = n.Subnet.ID
+		}
+	}
+	for _, field := range slices.Sorted(maps.Keys(given)) {
+		if made[given[field]] {
+			problems.Add("huaweicloud."+field, given[field], "was made by this stack, which would delete it", "leave the id out to keep it")
+		}
+	}
 }
 
 // between finds what one block claims and the other has, or had when the last update ended.

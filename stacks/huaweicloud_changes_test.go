@@ -561,6 +561,24 @@ func TestAGatewayIsReplacedWhereATransitIPServesOneOnly(t *testing.T) {
 	on.ok("nothing is left to do")
 }
 
+// A stack that is given the ids of its own networks would delete what it stands on.
+func TestWhatTheStackMadeIsNotTakenForWhatExists(t *testing.T) {
+	on := newOnCloud(t, newHW(t), nil)
+	on.ok("deploy")
+	service, _ := on.outputs()["service"].(map[string]any)
+	subnets, _ := on.outputs()["subnets"].(map[string]any)
+	on.set("service.vpc", block{"id": service["vpcId"], "cidr": "10.0.0.0/16"})
+	on.set("service.subnet", block{"id": service["subnetId"], "ipv4SubnetId": "sub-1", "cidr": "10.0.0.0/24"})
+	on.set("privateNat.networks.app", block{"vpc": block{"id": "vpc-000001", "cidr": "192.168.0.0/16"}, "subnet": block{"id": subnets["app"], "cidr": "192.168.0.0/24"}})
+	on.configure()
+	_, err := on.stack.Preview(t.Context())
+	for _, field := range []string{"service.vpc.id", "service.subnet.id", "privateNat.networks.app.subnet.id"} {
+		if want := "huaweicloud." + field + ": "; err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "was made by this stack, which would delete it (leave the id out to keep it)") {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}
+
 // What is left out of the flavors stays as it is in the cloud, and so does what it cannot serve.
 func TestAFlavorThatIsTakenOutStillServesNothingElse(t *testing.T) {
 	on := newOnCloud(t, newHW(t), nil)
