@@ -152,7 +152,7 @@ func HuaweicloudFromExport(config map[string]string, project, stack string, text
 }
 
 // stood are the openings of a state.
-func stood(e export) []huaweicloud.Opening {
+func stood(e *export) []huaweicloud.Opening {
 	transits, all := map[string]string{}, []huaweicloud.Opening(nil)
 	for _, r := range e.Deployment.Resources {
 		transits[r.ID] = r.URN[strings.LastIndex(r.URN, "::")+2:]
