@@ -153,21 +153,15 @@ func every(ctx context.Context, poked <-chan struct{}, f func(context.Context) t
 	}
 }
 
-// clients are the networks whose traffic is translated: of the configuration, else of the VPC.
-func (a *agent) clients() []netip.Prefix {
-	if len(a.Config.ClientCIDRs) > 0 {
-		return a.Config.ClientCIDRs
-	}
-	return a.networks
-}
+// clients are the networks whose traffic is translated: those of the VPC, and what the configuration adds.
+func (a *agent) clients() []netip.Prefix { return slices.Concat(a.networks, a.Config.ClientCIDRs) }
 
 // network is that of the proof.
 func (a *agent) network() (netip.Prefix, error) {
-	used := slices.Concat(a.clients(), a.networks, extraClients(a.Config.NAT64))
-	if len(used) == 0 {
+	if len(a.networks) == 0 {
 		return netip.Prefix{}, errors.New("instance metadata has not told the networks of the VPC yet")
 	}
-	return proof.Choose(used)
+	return proof.Choose(slices.Concat(a.clients(), extraClients(a.Config.NAT64)))
 }
 
 // kernelConfig is how the kernel ought to be by what is known.
@@ -561,7 +555,7 @@ func (a *agent) health() natzone.Health {
 func (a *agent) allowed(from netip.Addr) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return slices.ContainsFunc(slices.Concat(a.clients(), a.networks), func(p netip.Prefix) bool { return p.Contains(from) })
+	return slices.ContainsFunc(a.clients(), func(p netip.Prefix) bool { return p.Contains(from) })
 }
 
 // keep writes what has to be remembered, when it has changed.

@@ -35,7 +35,7 @@ type Agent struct {
 	Group         string `json:"group"`
 	LaunchHook    string `json:"launchHook"`
 	TerminateHook string `json:"terminateHook"`
-	// ClientCIDRs whose traffic is translated; empty for those of the VPC, as instance metadata lists them.
+	// ClientCIDRs whose traffic is translated beside that of the VPC, whose own are as instance metadata lists them.
 	ClientCIDRs []netip.Prefix `json:"clientCidrs,omitempty"`
 	// Targets with which the agent proves its own path, and Identity, URLs that answer with the caller's address.
 	Targets  []Target `json:"targets"`

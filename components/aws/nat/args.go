@@ -217,9 +217,9 @@ const (
 
 // Ingress is who may send through the instances.
 type Ingress struct {
-	// CIDRs, canonical, IPv4 or IPv6.
+	// CIDRs, canonical, IPv4 or IPv6. What comes from them is translated even from outside the VPC, such as from a peered network.
 	CIDRs []string
-	// SecurityGroups of the clients, by a key of your own, which is part of the names of their rules.
+	// SecurityGroups of clients in the VPC, by a key of your own, which is part of the names of their rules.
 	SecurityGroups map[string]pulumi.StringInput
 }
 

@@ -285,7 +285,7 @@ func (b *builder) userData(key string) pulumi.StringOutput {
 	f := b.args.Failover
 	agent := natzone.Agent{
 		Version: natzone.Version, Name: b.names.Prefix, Zone: key, Region: b.found.account.Region, Address: b.found.addresses[key],
-		Destinations: b.found.destinations, NAT64: b.args.NAT64, Group: n.Group(), LaunchHook: natzone.LaunchHook, TerminateHook: natzone.TerminateHook,
+		Destinations: b.found.destinations, NAT64: b.args.NAT64, ClientCIDRs: b.clients(), Group: n.Group(), LaunchHook: natzone.LaunchHook, TerminateHook: natzone.TerminateHook,
 		Targets: targets(f.targets()), Identity: f.identity(), Tuning: b.args.Instance.tuning(), Restore: f.restore(),
 		MetricNamespace: natzone.MetricNamespace, MetricInterval: natzone.Duration(or(b.args.Observability.MetricInterval, time.Minute)), HealthPort: natzone.HealthPort,
 	}
@@ -293,6 +293,24 @@ func (b *builder) userData(key string) pulumi.StringOutput {
 	return pulumi.StringArrayArray{known, b.tables(key)}.ToStringArrayArrayOutput().ApplyT(func(ids [][]string) (string, error) {
 		return instanceScript(agent, ids, b.program, &b.args.Instance)
 	}).(pulumi.StringOutput)
+}
+
+// clients are the IPv4 networks outside the VPC that may send through the instances.
+func (b *builder) clients() (list []netip.Prefix) {
+	if b.args.Ingress == nil {
+		return nil
+	}
+	for _, cidr := range slices.Sorted(slices.Values(b.args.Ingress.CIDRs)) {
+		p := netip.MustParsePrefix(cidr) // Validate has parsed it
+		within := func(of string) bool {
+			v, err := netip.ParsePrefix(of)
+			return err == nil && v.Bits() <= p.Bits() && v.Contains(p.Addr())
+		}
+		if p.Addr().Is4() && !slices.ContainsFunc(b.found.cidrs, within) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // instanceScript is the user data with the ids: allocation, public address and standby gateway, then the route tables.

@@ -679,6 +679,33 @@ func TestIngressThatIsGivenLetsTheProberIn(t *testing.T) {
 	}
 }
 
+// The agent translates what comes from the VPC by itself; of what is let in beside that, it has to be told.
+func TestClientsThatAreLetInFromOutsideTheVPCAreTranslated(t *testing.T) {
+	for _, test := range []struct{ cidrs, want []string }{
+		{nil, nil},
+		{[]string{"10.0.7.0/24", "100.64.0.0/16"}, nil},
+		{[]string{"2001:db8::/56"}, nil},
+		{[]string{"192.168.0.0/16", "10.0.7.0/24", "10.9.0.0/16"}, []string{"10.9.0.0/16", "192.168.0.0/16"}},
+		{[]string{"10.0.0.0/8"}, []string{"10.0.0.0/8"}},
+	} {
+		args := newArgs("a")
+		if test.cidrs != nil {
+			args.Ingress = &nat.Ingress{CIDRs: test.cidrs}
+		}
+		document, err := natzone.AgentOf(script(t, run(t, args), "eu-west-1a"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, p := range document.ClientCIDRs {
+			got = append(got, p.String())
+		}
+		if diff := cmp.Diff(test.want, got); diff != "" {
+			t.Errorf("%v (-want +got):\n%s", test.cidrs, diff)
+		}
+	}
+}
+
 func TestASuccessorMayAskItsPredecessorForTheConnectionsAndNothingElse(t *testing.T) {
 	given := newArgs("a")
 	given.Ingress = &nat.Ingress{SecurityGroups: map[string]pulumi.StringInput{"app": pulumi.String("sg-app")}}

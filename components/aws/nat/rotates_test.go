@@ -47,18 +47,19 @@ func TestWhatTheInstanceIsToldRotatesItAndNothingElseDoes(t *testing.T) {
 		"heartbeats": {func(a *nat.Args) {
 			a.Instance.LaunchHeartbeat, a.Instance.TerminateHeartbeat = time.Minute, time.Minute
 		}, false},
-		"ingress":            {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.0.0/8"}} }, false},
-		"lifetime":           {func(a *nat.Args) { a.Rotation.Lifetime = 30 * 24 * time.Hour }, false},
-		"window":             {func(a *nat.Args) { a.Rotation.Window = window() }, false},
-		"economy":            {func(a *nat.Args) { a.Failover.Economy = true }, false},
-		"detection":          {func(a *nat.Args) { d := natzone.DefaultDetection(); d.Of = 4; a.Failover.Detection = &d }, false},
-		"healing":            {func(a *nat.Args) { a.Failover.Healing = &nat.Healing{} }, false},
-		"functions' machine": {func(a *nat.Args) { a.Failover.Architecture = nat.X8664 }, false},
-		"endpoints":          {func(a *nat.Args) { a.Failover.Endpoints = []string{"ec2"} }, false},
-		"alarms":             {func(a *nat.Args) { a.Observability.NoAlarms = true }, false},
-		"log retention":      {func(a *nat.Args) { a.Observability.LogRetentionDays = 7 }, false},
-		"on delete":          {func(a *nat.Args) { a.OnDelete = nat.Retain }, false},
-		"another zone":       {func(a *nat.Args) { a.Zones["eu-west-1c"] = newZone("c") }, false},
+		"ingress":              {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.7.0/24"}} }, false},
+		"ingress from outside": {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.0.0/8"}} }, true},
+		"lifetime":             {func(a *nat.Args) { a.Rotation.Lifetime = 30 * 24 * time.Hour }, false},
+		"window":               {func(a *nat.Args) { a.Rotation.Window = window() }, false},
+		"economy":              {func(a *nat.Args) { a.Failover.Economy = true }, false},
+		"detection":            {func(a *nat.Args) { d := natzone.DefaultDetection(); d.Of = 4; a.Failover.Detection = &d }, false},
+		"healing":              {func(a *nat.Args) { a.Failover.Healing = &nat.Healing{} }, false},
+		"functions' machine":   {func(a *nat.Args) { a.Failover.Architecture = nat.X8664 }, false},
+		"endpoints":            {func(a *nat.Args) { a.Failover.Endpoints = []string{"ec2"} }, false},
+		"alarms":               {func(a *nat.Args) { a.Observability.NoAlarms = true }, false},
+		"log retention":        {func(a *nat.Args) { a.Observability.LogRetentionDays = 7 }, false},
+		"on delete":            {func(a *nat.Args) { a.OnDelete = nat.Retain }, false},
+		"another zone":         {func(a *nat.Args) { a.Zones["eu-west-1c"] = newZone("c") }, false},
 	} {
 		args := newArgs("ab")
 		before := run(t, args)

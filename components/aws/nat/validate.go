@@ -352,8 +352,10 @@ func (c *checks) ingress() {
 	seen := map[string]bool{}
 	for i, cidr := range c.Ingress.CIDRs {
 		field := fmt.Sprintf("ingress.cidrs[%d]", i)
-		if c.cidr(field, cidr); seen[cidr] {
+		if p := c.cidr(field, cidr); seen[cidr] {
 			c.Add(field, cidr, "is there twice", "name it once")
+		} else if p == route.Default() {
+			c.Add(field, cidr, "is everybody: what goes to a client is not translated", "name the networks of the clients")
 		}
 		seen[cidr] = true
 	}

@@ -97,6 +97,7 @@ func TestWhatCannotWorkIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		"ingress with host bits": {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.0.1/8"}} }, `ingress.cidrs[0]: "10.0.0.1/8": has host bits (write 10.0.0.0/8)`},
 		"ingress of no CIDR":     {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.0.0"}} }, `ingress.cidrs[0]: "10.0.0.0": is not a CIDR`},
 		"ingress spelled badly":  {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"2001:DB8::/32"}} }, "is not canonical (write 2001:db8::/32)"},
+		"ingress of everybody":   {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"0.0.0.0/0"}} }, `ingress.cidrs[0]: "0.0.0.0/0": is everybody`},
 		"VPC CIDR":               {func(a *nat.Args) { a.VPC.CIDRs = []string{"10.0.0.9/16"} }, "vpc.cidrs[0]"},
 		"destination":            {func(a *nat.Args) { a.Destinations = []string{"198.51.100.7/24"} }, "destinations[0]"},
 		"default destination":    {func(a *nat.Args) { a.Destinations = []string{"0.0.0.0/0"} }, "destinations[0]: \"0.0.0.0/0\": is a destination already"},
