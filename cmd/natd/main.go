@@ -73,9 +73,6 @@ func withConfig(ctx context.Context, name string, args []string, stdout, stderr 
 	if err == nil {
 		o.Config, err = natzone.ParseAgent(data)
 	}
-	if err == nil {
-		err = natd.Check(o.Config)
-	}
 	if err != nil {
 		fmt.Fprintf(stderr, "natd: %v\n", err)
 		return 2

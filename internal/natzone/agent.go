@@ -101,6 +101,9 @@ func ParseAgent(data []byte) (*Agent, error) {
 	if a.Version != Version {
 		return nil, fmt.Errorf("configuration of natd: version: %d: is not %d (install the release that wrote the configuration)", a.Version, Version)
 	}
+	if err := a.Check(); err != nil {
+		return nil, fmt.Errorf("configuration of natd: %w", err)
+	}
 	return &a, nil
 }
 

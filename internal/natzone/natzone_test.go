@@ -33,6 +33,19 @@ func TestTheAgentsDocumentIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
+func TestADocumentThatTheAgentWouldRefuseIsNotRead(t *testing.T) {
+	for name, d := range map[string]string{"part of": "64:ff9b::/104", "more than": "64:ff9b::/64", "beside": "2001:db8::/32"} {
+		a := Agent{Version: Version, NAT64: true, Destinations: []netip.Prefix{NAT64Prefix(), netip.MustParsePrefix(d)}}
+		data, err := a.JSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := AgentOf("cat <<'" + AgentMarker + "'\n" + string(data) + "\n" + AgentMarker + "\n"); err == nil || !strings.Contains(err.Error(), "destinations[1]: "+d) {
+			t.Errorf("%s the prefix of NAT64: %v", name, err)
+		}
+	}
+}
+
 func TestADocumentOfAnotherReleaseIsRefused(t *testing.T) {
 	for name, test := range map[string]struct{ value, want string }{
 		"unknown field":   {`{"version": 1, "zones": []}`, `"zones"`},
@@ -54,6 +67,17 @@ func TestAReportOfAQuietMinuteIsShort(t *testing.T) {
 	for _, absent := range []string{"until", "cause", "classes", "failing", "egress", "agent"} {
 		if strings.Contains(string(data), `"`+absent+`"`) {
 			t.Errorf("%s is in %s", absent, data)
+		}
+	}
+}
+
+func TestATargetIsAURLWithAHost(t *testing.T) {
+	for target, ok := range map[Target]bool{
+		"https://a.example/": true, "http://192.0.2.1:8080/x?y": true, "http://[2001:db8::1]/": true,
+		"a.example": false, "https:///": false, "ftp://a.example": false, "http://a.example:99999/": false, "http://a b/": false, "http://:80/": false,
+	} {
+		if _, err := target.URL(); (err == nil) != ok {
+			t.Errorf("%s: %v", target, err)
 		}
 	}
 }

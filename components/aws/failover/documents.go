@@ -33,6 +33,9 @@ func withEgress(document natzone.Prober, egress []string) (string, error) {
 		}
 		document.Egress = append(document.Egress, address)
 	}
+	if err := document.Check(); err != nil {
+		return "", fmt.Errorf("configuration of the prober of %s: %w", document.Zone, err)
+	}
 	return variable(document.Zone, document)
 }
 

@@ -18,6 +18,9 @@ type program struct{ bucket, key, sha256 string }
 // userData is the script of a zone's instance.
 func userData(agent *natzone.Agent, from program, i *Instance) (string, error) {
 	document, err := agent.JSON()
+	if err == nil {
+		err = agent.Check()
+	}
 	if err != nil {
 		return "", fmt.Errorf("configuration of natd: %w", err)
 	}

@@ -128,8 +128,8 @@ func (c *checks) destinations() {
 		p := c.cidr(field, d)
 		if p.IsValid() && slices.Contains(seen, p) {
 			c.Add(field, d, "is a destination already", "leave it out")
-		} else if p.IsValid() && !p.Addr().Is4() && (!c.NAT64 || !natzone.NAT64Prefix().Contains(p.Addr())) {
-			c.Add(field, d, "is not IPv4: only 64:ff9b::/96 is translated, with nat64", "leave it out")
+		} else if p.IsValid() && !p.Addr().Is4() {
+			c.Add(field, d, "is not IPv4: of IPv6 only 64:ff9b::/96 is translated, as a whole", "leave it out, and set nat64 to true for that")
 		}
 		seen = append(seen, p)
 	}

@@ -102,6 +102,8 @@ func TestWhatCannotWorkIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		"destination":            {func(a *nat.Args) { a.Destinations = []string{"198.51.100.7/24"} }, "destinations[0]"},
 		"default destination":    {func(a *nat.Args) { a.Destinations = []string{"0.0.0.0/0"} }, "destinations[0]: \"0.0.0.0/0\": is a destination already"},
 		"IPv6 destination":       {func(a *nat.Args) { a.Destinations = []string{"2001:db8::/32"} }, "is not IPv4"},
+		"part of NAT64":          {func(a *nat.Args) { a.NAT64, a.Destinations = true, []string{"64:ff9b::/104"} }, `destinations[0]: "64:ff9b::/104": is not IPv4`},
+		"more than NAT64":        {func(a *nat.Args) { a.NAT64, a.Destinations = true, []string{"64:ff9b::/64"} }, `destinations[0]: "64:ff9b::/64": is not IPv4`},
 		"on delete":              {func(a *nat.Args) { a.OnDelete = "keep" }, `onDelete: "keep": must be release, retain or protect`},
 		"physical name":          {func(a *nat.Args) { a.PhysicalName = "Egress" }, "physicalName"},
 		"tag key":                {func(a *nat.Args) { a.Tags = map[string]string{"cost center": "1"} }, "tags.cost center"},

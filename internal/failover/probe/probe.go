@@ -15,7 +15,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"net/url"
 	"strconv"
 	"sync"
 	"syscall"
@@ -64,34 +63,21 @@ type target struct {
 }
 
 func parse(t natzone.Target) (*target, error) {
-	u, err := url.Parse(string(t))
+	u, err := t.URL()
 	if err != nil {
-		return nil, fmt.Errorf("target: %q: %w", t, err)
-	}
-	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
-		return nil, fmt.Errorf("target: %q: is not a URL with http or https and a host", t)
+		return nil, err
 	}
 	p := &target{secure: u.Scheme == "https", host: u.Hostname(), port: 80}
 	if p.secure {
 		p.port = 443
 	}
-	if u.Port() != "" {
-		n, err := strconv.ParseUint(u.Port(), 10, 16)
-		if err != nil {
-			return nil, fmt.Errorf("target: %q: port: %w", t, err)
-		}
+	if n, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
 		p.port = uint16(n)
 	}
 	p.address, _ = netip.ParseAddr(p.host)
 	p.request = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nUser-Agent: polynat\r\nAccept: */*\r\nConnection: close\r\n\r\n",
 		u.RequestURI(), u.Host)
 	return p, nil
-}
-
-// Check says what is wrong with a target, if anything is.
-func Check(t natzone.Target) error {
-	_, err := parse(t)
-	return err
 }
 
 // Round tries all targets in parallel and returns when every attempt has ended, at the latest after timeout.

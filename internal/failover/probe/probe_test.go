@@ -317,14 +317,3 @@ func TestTheAddressesOfANameTakeTurns(t *testing.T) {
 		t.Errorf("%v", seen)
 	}
 }
-
-func TestCheck(t *testing.T) {
-	for target, ok := range map[natzone.Target]bool{
-		"https://a.example/": true, "http://192.0.2.1:8080/x?y": true, "http://[2001:db8::1]/": true,
-		"a.example": false, "https:///": false, "ftp://a.example": false, "http://a.example:99999/": false, "http://a b/": false,
-	} {
-		if err := Check(target); (err == nil) != ok {
-			t.Errorf("%s: %v", target, err)
-		}
-	}
-}

@@ -43,18 +43,8 @@ type Prober struct {
 
 // New checks the configuration. Metrics go to out, which is the function's standard output.
 func New(config natzone.Prober, client *probe.Client, out io.Writer, log *slog.Logger) (*Prober, error) {
-	if len(config.Targets) == 0 {
-		return nil, fmt.Errorf("%s: targets: none: there is nothing to try (name at least three)", natzone.ProberVariable)
-	}
-	for _, t := range config.Targets {
-		if err := probe.Check(t); err != nil {
-			return nil, fmt.Errorf("%s: %w", natzone.ProberVariable, err)
-		}
-	}
-	d := config.Detection
-	if d.Interval <= 0 || d.Timeout <= 0 || d.Failed < 2 || d.Of < d.Failed {
-		return nil, fmt.Errorf("%s: detection: %+v: interval and timeout must be positive, and failed at least 2 and at most of",
-			natzone.ProberVariable, d)
+	if err := config.Check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", natzone.ProberVariable, err)
 	}
 	return &Prober{config: config, client: client, out: out, log: log}, nil
 }

@@ -635,3 +635,16 @@ func TestMixedInstancesFallBackToWhatThereIs(t *testing.T) {
 		t.Errorf("launched %+v", i)
 	}
 }
+
+// natd would not start on it, so that the launch is given up when its time is over.
+func TestAnInstanceWithADocumentThatNatdRefusesDoesNotServe(t *testing.T) {
+	w := newWorld(t, aws.Options{}).network().standby()
+	w.make("eip", eipType, o{"domain": "vpc"})
+	w.make("template", templateType, w.template(w.userData(func(a *natzone.Agent) { a.Targets = nil })))
+	if err := w.try("group", scalingType, w.group()); err == nil {
+		t.Error("the group has an instance in service")
+	}
+	if way := w.way(); way.Hop != aws.HopGateway || !way.Works {
+		t.Errorf("the routes are %s", way)
+	}
+}

@@ -148,6 +148,7 @@ const zoneAddress = "10.0.0.250"
 func (w *world) userData(change func(*natzone.Agent)) string {
 	a := natzone.Agent{
 		Version: natzone.Version, Name: "egress", Zone: "us-east-1a", Region: "us-east-1", AllocationID: w.id["eip"], Address: netip.MustParseAddr(zoneAddress),
+		PublicAddress: netip.MustParseAddr("203.0.113.7"), Targets: []natzone.Target{"http://198.51.100.1/"}, MetricNamespace: natzone.MetricNamespace,
 		RouteTables: []string{w.id["private-table"]}, Destinations: []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")}, Standby: w.id["nat"], Group: w.zoneName,
 		LaunchHook: natzone.LaunchHook, TerminateHook: natzone.TerminateHook, Tuning: natzone.DefaultTuning(), Restore: natzone.DefaultRestore(), HealthPort: natzone.HealthPort,
 	}
