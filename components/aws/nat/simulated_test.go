@@ -13,6 +13,7 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
+	"polynat/components/aws/discovery"
 	"polynat/components/aws/nat"
 	"polynat/components/aws/vpc"
 	"polynat/internal/engine"
@@ -183,6 +184,42 @@ func TestOnTheSimulatedCloudNoSubnetLosesItsWayOut(t *testing.T) {
 	}
 	r.up("bc", same)
 	r.whole("first zone removed", aws.HopInstance, "bc")
+}
+
+// What somebody who deploys has to know before is among the messages of the preview.
+func TestAPreviewTellsWhatWasFoundAndWhatToAskAWSFor(t *testing.T) {
+	r, letters, deployed := newRegion(t, aws.UnknownBehaviours{}), "abc", false
+	r.stack.SetProgram(func(ctx *pulumi.Context) error {
+		args, err := network(ctx, letters)
+		if err != nil || !deployed {
+			return err
+		}
+		if _, err := discovery.Find(ctx, &discovery.Args{VPC: discovery.VPC{Name: "vpc-vpc"}, Provider: args.Provider}); err != nil {
+			return err
+		}
+		_, err = nat.New(ctx, "egress", args)
+		return err
+	})
+	if result, err := r.stack.Up(t.Context()); err != nil {
+		t.Fatalf("the network: %v\n%s", err, strings.Join(result.Diagnostics, "\n"))
+	}
+	deployed = true
+	for zones, warned := range map[string]bool{"ab": false, "abc": true} {
+		letters = zones
+		result, err := r.stack.Preview(t.Context())
+		said := strings.Join(result.Diagnostics, "\n")
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", zones, err, said)
+		}
+		if strings.Contains(said, "warning: 6 Elastic IPs are made") != warned || strings.Contains(said, "ask for at least 6") != warned {
+			t.Errorf("%s: the preview warns of the quota: %v, want %v:\n%s", zones, !warned, warned, said)
+		}
+		for _, want := range []string{"vpc-vpc is " + r.cloud.VPCs()[0] + ": found 3 zones", "eu-west-1b: NAT in subnet-"} {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: the preview does not say %q:\n%s", zones, want, said)
+			}
+		}
+	}
 }
 
 // TestDestroyKeepsTheWayOutUntilNothingElseIsLeft: the routes are the last of what a subnet's traffic needs.
