@@ -41,13 +41,21 @@ type Question struct {
 	// Zones with a NAT; 1 or more.
 	Zones   int
 	Standby Standby
+	// Gateways of StandbyPerZone where zones share some; 0 for one in each zone.
+	Gateways int
 	// VolumeGB of an instance's gp3 volume.
 	VolumeGB float64
 	// Detection decides how long the prober runs and, with the number of Targets, what it sends.
 	Detection natzone.Detection
 	Targets   int
+	// X86 functions are dearer than those on arm64.
+	X86 bool
 	// Metrics, Alarms per zone and Dashboards in all that are paid for; 0 leaves them out.
 	Metrics, Alarms, Dashboards int
+	// MetricRequests with which a zone's metrics are published in a month.
+	MetricRequests float64
+	// Endpoints are interface endpoints in each zone. What passes them is not counted.
+	Endpoints int
 }
 
 // Defaults fills what a Question leaves out: one zone, a standby each, the volume of Amazon Linux 2023, and the default
@@ -93,7 +101,7 @@ type Side struct {
 }
 
 // Answer compares the two. What both sides pay alike is on both bills, but for the one public IPv4 address per zone that
-// either needs: it is on neither.
+// either needs: it is on neither. The instance's own address, its way to AWS before it holds the zone's, is on its bill.
 type Answer struct {
 	Gateway     Side `json:"gateway"`
 	NATInstance Side `json:"natInstance"`
@@ -122,16 +130,27 @@ func Ask(q Question) (Answer, error) {
 
 	instance.add(q.InstanceType, HoursPerMonth*zones, "hour", hour)
 	instance.add("gp3 volume", q.VolumeGB*zones, "GB-month", p.GP3GBMonth)
-	if standby := map[Standby]float64{StandbyPerZone: zones, StandbyShared: 1}[q.Standby]; standby > 0 {
+	instance.add("public IPv4 address of the instance itself", HoursPerMonth*zones, "hour", p.PublicIPv4Hour)
+	each := zones
+	if q.Gateways > 0 {
+		each = float64(q.Gateways)
+	}
+	if standby := map[Standby]float64{StandbyPerZone: each, StandbyShared: 1}[q.Standby]; standby > 0 {
 		instance.add("standby NAT gateway", HoursPerMonth*standby, "hour", p.NATGatewayHour)
 		instance.add("public IPv4 address of the standby", HoursPerMonth*standby, "hour", p.PublicIPv4Hour)
 	}
 	functions := FunctionsOf(q.Detection)
-	instance.add("Lambda, prober and controller", functions.GBSeconds*zones, "GB-second", p.LambdaArmGBSecond)
+	second := p.LambdaArmGBSecond
+	if q.X86 {
+		second = p.LambdaX86GBSecond
+	}
+	instance.add("Lambda, prober and controller", functions.GBSeconds*zones, "GB-second", second)
 	instance.add("Lambda, requests", functions.Requests*zones/1e6, "million", p.LambdaMillionRequests)
 	instance.add("CloudWatch metrics", float64(q.Metrics)*zones, "metric", p.Metric)
+	instance.add("CloudWatch, requests with metrics", q.MetricRequests*zones/1000, "thousand", p.MetricThousandRequests)
 	instance.add("CloudWatch alarms", float64(q.Alarms)*zones, "alarm", p.Alarm)
 	instance.add("CloudWatch dashboard", float64(q.Dashboards), "dashboard", p.Dashboard)
+	instance.add("interface endpoints", HoursPerMonth*float64(q.Endpoints)*zones, "hour", p.InterfaceEndpointHour)
 	instance.add("probes, data to the Internet", ProbesGB(q.Detection, q.Targets)*zones, "GB", p.Egress[0].USD)
 	fixed += instance.MonthlyUSD
 
@@ -167,6 +186,9 @@ func (q Question) check(p Prices) (float64, error) {
 	}
 	if !(q.InGB >= 0 && q.OutGB >= 0) || math.IsInf(q.InGB+q.OutGB, 0) { // NaN is neither
 		problems.Add("traffic", fmt.Sprintf("%g in, %g out", q.InGB, q.OutGB), "is no amount of traffic", "give GB a month, 0 or more")
+	}
+	if q.Gateways < 0 || q.Gateways > max(q.Zones, 0) {
+		problems.Number("gateways", q.Gateways, "is no number of standby gateways for that many zones", "leave it out for one in each zone")
 	}
 	if q.InstanceHourUSD < 0 {
 		problems.Add("instanceHourUSD", "negative", "is no price", "give USD an hour")
@@ -234,9 +256,20 @@ func (f Functions) MonthlyUSD(p Prices) float64 {
 // WithObservability counts the metrics, alarms and the dashboard that the component declares in each zone unless it is told
 // otherwise.
 func (q Question) WithObservability() Question {
-	q.Metrics, q.Alarms, q.Dashboards = len(natzone.Metrics()), Alarms, 1
+	q.Metrics, q.Alarms, q.Dashboards, q.MetricRequests = len(natzone.Metrics()), Alarms, 1, MetricRequests(time.Minute)
 	return q
 }
+
+// MetricRequests of one program that publishes its metrics at that interval, in a month.
+func MetricRequests(interval time.Duration) float64 { return secondsPerMonth / interval.Seconds() }
+
+// Metrics per zone of what the component can be asked for beside its own.
+const (
+	// DetailedMetrics are those of EC2's detailed monitoring.
+	DetailedMetrics = 7
+	// CloudWatchAgentMetrics are memory and disk, published each minute by a program of its own.
+	CloudWatchAgentMetrics = 2
+)
 
 // Alarms that the component declares in each zone.
 const Alarms = 8

@@ -17,17 +17,21 @@ var pricesJSON []byte
 // us-east-1 were generated from AWS's own price list, the other regions' are as several public pages quote them. Check the
 // live page before a decision hangs on them.
 type Prices struct {
-	NATGatewayHour        float64            `json:"natGatewayHour"`
-	NATGatewayGB          float64            `json:"natGatewayGB"`
-	PublicIPv4Hour        float64            `json:"publicIPv4Hour"`
-	Egress                []Tier             `json:"egress"`
-	GP3GBMonth            float64            `json:"gp3GBMonth"`
-	LambdaArmGBSecond     float64            `json:"lambdaArmGBSecond"`
-	LambdaX86GBSecond     float64            `json:"lambdaX86GBSecond"`
-	LambdaMillionRequests float64            `json:"lambdaMillionRequests"`
-	Metric                float64            `json:"metric"`
-	Alarm                 float64            `json:"alarm"`
-	Dashboard             float64            `json:"dashboard"`
+	NATGatewayHour        float64 `json:"natGatewayHour"`
+	NATGatewayGB          float64 `json:"natGatewayGB"`
+	PublicIPv4Hour        float64 `json:"publicIPv4Hour"`
+	Egress                []Tier  `json:"egress"`
+	GP3GBMonth            float64 `json:"gp3GBMonth"`
+	LambdaArmGBSecond     float64 `json:"lambdaArmGBSecond"`
+	LambdaX86GBSecond     float64 `json:"lambdaX86GBSecond"`
+	LambdaMillionRequests float64 `json:"lambdaMillionRequests"`
+	Metric                float64 `json:"metric"`
+	Alarm                 float64 `json:"alarm"`
+	Dashboard             float64 `json:"dashboard"`
+	// MetricThousandRequests are requests of PutMetricData.
+	MetricThousandRequests float64 `json:"metricThousandRequests"`
+	// InterfaceEndpointHour is of one endpoint in one zone.
+	InterfaceEndpointHour float64            `json:"interfaceEndpointHour"`
 	InstanceHour          map[string]float64 `json:"instanceHour"`
 }
 
