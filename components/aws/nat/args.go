@@ -130,7 +130,7 @@ type Instance struct {
 	SecurityGroups []pulumi.StringInput
 	// Tuning of connection tracking. Default: natzone.DefaultTuning.
 	Tuning *Tuning
-	// LaunchHeartbeat is how long a launch may take until the instance is given up, 30 s to 2 h. Default 10 min.
+	// LaunchHeartbeat is how long a launch may take until the instance is given up, 2 min to 2 h. Default 10 min.
 	LaunchHeartbeat time.Duration
 	// TerminateHeartbeat is how long a hand-over may take, 30 s to 2 h. Default 5 min.
 	TerminateHeartbeat time.Duration

@@ -45,7 +45,7 @@ func TestWhatTheInstanceIsToldRotatesItAndNothingElseDoes(t *testing.T) {
 		"policies":         {func(a *nat.Args) { a.Instance.Policies = []string{"arn:aws:iam::123456789012:policy/audit"} }, false},
 		"no SSM":           {func(a *nat.Args) { a.Instance.NoSSM = true }, false},
 		"heartbeats": {func(a *nat.Args) {
-			a.Instance.LaunchHeartbeat, a.Instance.TerminateHeartbeat = time.Minute, time.Minute
+			a.Instance.LaunchHeartbeat, a.Instance.TerminateHeartbeat = 3*time.Minute, time.Minute
 		}, false},
 		"ingress":              {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.7.0/24"}} }, false},
 		"ingress from outside": {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.0.0/8"}} }, true},

@@ -41,6 +41,8 @@ var (
 const (
 	shortestHeartbeat = 30 * time.Second
 	longestHeartbeat  = 2 * time.Hour
+	// shortestLaunch: until natd runs and extends it, an instance boots, and fetches natd.
+	shortestLaunch = 2 * time.Minute
 )
 
 // fewestTargets: one or two that are down must not look like a path that is.
@@ -281,13 +283,7 @@ func (c *checks) standbyOfZones() {
 
 func (c *checks) instance() {
 	i := c.Instance
-	seen := map[string]bool{}
-	for n, t := range i.Types {
-		if seen[t] {
-			c.Add(fmt.Sprintf("instance.types[%d]", n), t, "is there twice", "name it once")
-		}
-		seen[t] = true
-	}
+	c.once("instance.types", i.Types)
 	c.architecture("instance.architecture", i.Architecture)
 	switch i.Market {
 	case "", OnDemand, Spot:
@@ -302,8 +298,8 @@ func (c *checks) instance() {
 	if i.VolumeGiB != 0 && (i.VolumeGiB < 8 || i.VolumeGiB > 16384) {
 		c.Number("instance.volumeGiB", i.VolumeGiB, "must be 8 to 16384: the image has 8", "leave it out for 8")
 	}
-	c.heartbeat("instance.launchHeartbeat", i.LaunchHeartbeat)
-	c.heartbeat("instance.terminateHeartbeat", i.TerminateHeartbeat)
+	c.heartbeat("instance.launchHeartbeat", i.LaunchHeartbeat, shortestLaunch)
+	c.heartbeat("instance.terminateHeartbeat", i.TerminateHeartbeat, shortestHeartbeat)
 	for name, commands := range map[string]string{"before": i.Before, "after": i.After} {
 		if strings.Contains(commands, hookMarker) {
 			c.List = append(c.List, problem.Problem{Field: "instance." + name, Rule: "holds " + hookMarker + ", which ends it in the user data", WayOut: "write it in another way"})
@@ -312,7 +308,7 @@ func (c *checks) instance() {
 	if n := len(i.Before) + len(i.After); n > mostHooks {
 		c.Number("instance.before", n, fmt.Sprintf("bytes together with instance.after are more than the %d that fit into user data", mostHooks), "let the commands fetch a script from S3")
 	}
-	seen = map[string]bool{}
+	seen := map[string]bool{}
 	for n, arn := range i.Policies {
 		field := fmt.Sprintf("instance.policies[%d]", n)
 		c.matches(field, arn, policies, "is not the ARN of an IAM policy", "write it as arn:aws:iam::123456789012:policy/name")
@@ -321,6 +317,9 @@ func (c *checks) instance() {
 		} else {
 			seen[name] = true
 		}
+	}
+	if t := i.Tuning; t != nil && t.MaxConnections < 0 {
+		c.Number("instance.tuning.maxConnections", t.MaxConnections, "is less than none", "leave it out for what the memory holds")
 	}
 	if t := i.Tuning; t != nil && (time.Duration(t.EstablishedTimeout) < time.Minute || time.Duration(t.EstablishedTimeout) > 5*24*time.Hour) {
 		c.Add("instance.tuning.establishedTimeout", time.Duration(t.EstablishedTimeout).String(), "must be 1m to 120h, as EC2's own connection tracking takes it", "leave it out for 350s")
@@ -336,9 +335,9 @@ func (c *checks) architecture(field, value string) {
 	}
 }
 
-func (c *checks) heartbeat(field string, d time.Duration) {
-	if d != 0 && (d < shortestHeartbeat || d > longestHeartbeat || d%time.Second != 0) {
-		c.Add(field, d.String(), "must be whole seconds from 30s to 2h", "leave it out for the default")
+func (c *checks) heartbeat(field string, d, shortest time.Duration) {
+	if d != 0 && (d < shortest || d > longestHeartbeat || d%time.Second != 0) {
+		c.Add(field, d.String(), fmt.Sprintf("must be whole seconds from %gs to 2h", shortest.Seconds()), "leave it out for the default")
 	}
 }
 
@@ -349,16 +348,12 @@ func (c *checks) ingress() {
 	if len(c.Ingress.CIDRs) == 0 && len(c.Ingress.SecurityGroups) == 0 {
 		c.Missing("ingress", "nobody could use the instances: name CIDRs or security groups, or leave it out for the CIDRs of the VPC")
 	}
-	seen := map[string]bool{}
 	for i, cidr := range c.Ingress.CIDRs {
-		field := fmt.Sprintf("ingress.cidrs[%d]", i)
-		if p := c.cidr(field, cidr); seen[cidr] {
-			c.Add(field, cidr, "is there twice", "name it once")
-		} else if p == route.Default() {
+		if field := fmt.Sprintf("ingress.cidrs[%d]", i); c.cidr(field, cidr) == route.Default() {
 			c.Add(field, cidr, "is everybody: what goes to a client is not translated", "name the networks of the clients")
 		}
-		seen[cidr] = true
 	}
+	c.once("ingress.cidrs", c.Ingress.CIDRs)
 	for _, k := range sorted(c.Ingress.SecurityGroups) {
 		c.matches("ingress.securityGroups."+k, k, childKeys, "must be 1 to 63 letters, digits and _.-", "choose another key")
 	}
@@ -369,6 +364,7 @@ func (c *checks) failover() {
 	c.urls("failover.targets", f.Targets, fewestTargets)
 	c.urls("failover.identity", f.Identity, 1)
 	c.architecture("failover.architecture", f.Architecture)
+	c.once("failover.endpoints", f.Endpoints)
 	if f.Economy && f.Detection != nil {
 		c.List = append(c.List, problem.Problem{Field: "failover.detection", Rule: "contradicts failover.economy", WayOut: "leave one of the two out"})
 	}
@@ -414,11 +410,18 @@ func (c *checks) urls(field string, list []string, least int) {
 		c.Number(field, n, fmt.Sprintf("are fewer than %d: what one target suffers must not look like a failed path", least), "name more that do not depend on each other, or leave them out")
 	}
 	for i, target := range list {
-		u, err := url.Parse(target)
-		if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		if _, err := natzone.Target(target).URL(); err != nil {
 			c.Add(fmt.Sprintf("%s[%d]", field, i), target, "is not a URL of http or https", "write it as https://example.com/")
-		} else if slices.Contains(list[:i], target) {
-			c.Add(fmt.Sprintf("%s[%d]", field, i), target, "is there twice", "name it once")
+		}
+	}
+	c.once(field, list)
+}
+
+// once refuses what a list has twice.
+func (c *checks) once(field string, list []string) {
+	for i, value := range list {
+		if slices.Contains(list[:i], value) {
+			c.Add(fmt.Sprintf("%s[%d]", field, i), value, "is there twice", "name it once")
 		}
 	}
 }
@@ -430,10 +433,11 @@ func (c *checks) observability() {
 		c.List = append(c.List, problem.Problem{Field: "observability.subscribers", Rule: "are for the topic that is made, and one is given", WayOut: "leave one of the two out"})
 	}
 	for i, s := range o.Subscribers {
-		if !strings.HasPrefix(s, "https://") && !strings.Contains(s, "@") {
+		if u, err := url.Parse(s); !strings.Contains(s, "@") && (err != nil || u.Scheme != "https" || u.Hostname() == "") {
 			c.Add(fmt.Sprintf("observability.subscribers[%d]", i), s, "is neither an e-mail address nor an https URL", "write it as ops@example.com")
 		}
 	}
+	c.once("observability.subscribers", o.Subscribers)
 	if o.LogRetentionDays != 0 && !slices.Contains(retentions, o.LogRetentionDays) {
 		c.Number("observability.logRetentionDays", o.LogRetentionDays, "is not one that CloudWatch Logs takes", "leave it out for 30, or choose such as 7, 90 or 365")
 	}

@@ -88,11 +88,13 @@ func TestWhatCannotWorkIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		"market":                 {func(a *nat.Args) { a.Instance.Market = "cheap" }, "instance.market"},
 		"image twice":            {func(a *nat.Args) { a.Instance.ImageID, a.Instance.ImageParameter = "ami-0123456789abcdef0", "/x" }, "instance.imageParameter"},
 		"volume":                 {func(a *nat.Args) { a.Instance.VolumeGiB = 3 }, "instance.volumeGiB: 3"},
-		"launch heartbeat":       {func(a *nat.Args) { a.Instance.LaunchHeartbeat = 10 * time.Second }, `instance.launchHeartbeat: "10s": must be whole seconds from 30s to 2h`},
+		"launch heartbeat":       {func(a *nat.Args) { a.Instance.LaunchHeartbeat = 10 * time.Second }, `instance.launchHeartbeat: "10s": must be whole seconds from 120s to 2h`},
+		"launch before natd":     {func(a *nat.Args) { a.Instance.LaunchHeartbeat = 30 * time.Second }, `instance.launchHeartbeat: "30s"`},
 		"terminate heartbeat":    {func(a *nat.Args) { a.Instance.TerminateHeartbeat = 3 * time.Hour }, "instance.terminateHeartbeat"},
 		"hook that ends itself":  {func(a *nat.Args) { a.Instance.After = "POLYNAT_HOOK" }, "instance.after"},
 		"policy":                 {func(a *nat.Args) { a.Instance.Policies = []string{"AdministratorAccess"} }, "instance.policies[0]"},
 		"tuning":                 {func(a *nat.Args) { a.Instance.Tuning = &nat.Tuning{} }, "instance.tuning.establishedTimeout"},
+		"connections":            {func(a *nat.Args) { u := natzone.DefaultTuning(); u.MaxConnections = -1; a.Instance.Tuning = &u }, "instance.tuning.maxConnections: -1"},
 		"empty ingress":          {func(a *nat.Args) { a.Ingress = &nat.Ingress{} }, "ingress: is missing (nobody could use the instances"},
 		"ingress with host bits": {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.0.1/8"}} }, `ingress.cidrs[0]: "10.0.0.1/8": has host bits (write 10.0.0.0/8)`},
 		"ingress of no CIDR":     {func(a *nat.Args) { a.Ingress = &nat.Ingress{CIDRs: []string{"10.0.0.0"}} }, `ingress.cidrs[0]: "10.0.0.0": is not a CIDR`},
@@ -111,6 +113,11 @@ func TestWhatCannotWorkIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		"two targets":            {func(a *nat.Args) { a.Failover.Targets = []string{"http://a/", "http://b/"} }, "failover.targets: 2: are fewer than 3"},
 		"target of no URL":       {func(a *nat.Args) { a.Failover.Targets = []string{"http://a/", "http://b/", "c"} }, `failover.targets[2]: "c": is not a URL`},
 		"target twice":           {func(a *nat.Args) { a.Failover.Targets = []string{"http://a/", "http://b/", "http://a/"} }, "failover.targets[2]"},
+		"target of no host":      {func(a *nat.Args) { a.Failover.Targets = []string{"http://a/", "http://b/", "http://:80/"} }, `failover.targets[2]: "http://:80/": is not a URL`},
+		"target of no port":      {func(a *nat.Args) { a.Failover.Targets = []string{"http://a/", "http://b/", "http://c:99999/"} }, "failover.targets[2]"},
+		"endpoint twice":         {func(a *nat.Args) { a.Failover.Endpoints = []string{"ec2", "sns", "ec2"} }, `failover.endpoints[2]: "ec2": is there twice`},
+		"subscriber twice":       {func(a *nat.Args) { a.Observability.Subscribers = []string{"a@b", "a@b"} }, `observability.subscribers[1]: "a@b": is there twice`},
+		"subscriber of no host":  {func(a *nat.Args) { a.Observability.Subscribers = []string{"https://"} }, `observability.subscribers[0]: "https://": is neither`},
 		"economy and own": {func(a *nat.Args) {
 			d := natzone.DefaultDetection()
 			a.Failover.Economy, a.Failover.Detection = true, &d
