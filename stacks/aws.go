@@ -435,4 +435,9 @@ func (s *awsSetup) export(outputs pulumi.Map, n *nat.NAT) {
 	outputs["alertTopicArn"], outputs["lifecycleTopicArn"] = n.AlertTopicARN, n.LifecycleTopicARN
 	outputs["deadLettersUrl"], outputs["endpoints"], outputs["bucket"] = n.DeadLettersURL, n.Endpoints, n.Bucket
 	outputs["alarmArns"], outputs["dashboardName"] = n.AlarmARNs, n.DashboardName
+	outputs["standbyAllocationIds"], outputs["reservationIds"] = n.StandbyAllocationIDs, n.ReservationIDs
+	outputs["holderInterfaceIds"], outputs["rotationScheduleArns"] = n.HolderInterfaceIDs, n.RotationScheduleARNs
+	outputs["instanceProfiles"], outputs["ruleArns"] = n.InstanceProfiles, n.RuleARNs
+	outputs["noticeRoleArn"], outputs["rotationRoleArn"] = n.NoticeRoleARN, n.RotationRoleARN
+	outputs["deadLettersArn"], outputs["endpointSecurityGroupId"] = n.DeadLettersARN, n.EndpointSecurityGroupID
 }

@@ -11,6 +11,7 @@ import (
 // allEndpoints are for accounts whose policy wants them; nothing here needs one. They take over the names of their services
 // in the whole VPC, so that all of it may use them.
 func (b *builder) allEndpoints() error {
+	b.component.EndpointSecurityGroupID = pulumi.String("").ToStringOutput()
 	if len(b.args.Endpoints) == 0 {
 		return nil
 	}
@@ -21,6 +22,7 @@ func (b *builder) allEndpoints() error {
 	if err != nil {
 		return err
 	}
+	b.component.EndpointSecurityGroupID = group.ID().ToStringOutput()
 	for _, cidr := range b.args.CIDRs {
 		if _, err := vpc.NewSecurityGroupIngressRule(b.ctx, b.childName("endpoint-ingress-"+cidr), &vpc.SecurityGroupIngressRuleArgs{
 			SecurityGroupId: group.ID(), IpProtocol: pulumi.String("tcp"), FromPort: pulumi.Int(443), ToPort: pulumi.Int(443), CidrIpv4: pulumi.String(cidr), Tags: b.tags(),

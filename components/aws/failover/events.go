@@ -38,6 +38,7 @@ func (b *builder) rule(kind, zone string, args *cloudwatch.EventRuleArgs, f *lam
 	if err != nil {
 		return err
 	}
+	b.zones[zone].rules[kind] = rule.Arn
 	allowed, err := b.permission(kind+"-permission-"+zone, f, "events.amazonaws.com", rule.Arn)
 	if err != nil {
 		return err

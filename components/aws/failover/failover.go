@@ -22,6 +22,10 @@ type Failover struct {
 	AlertTopicARN pulumi.StringOutput `pulumi:"alertTopicArn"`
 	// DeadLettersURL is that of the SQS queue of events that nobody could take.
 	DeadLettersURL pulumi.StringOutput `pulumi:"deadLettersUrl"`
+	// DeadLettersARN is that of the queue.
+	DeadLettersARN pulumi.StringOutput `pulumi:"deadLettersArn"`
+	// RuleARNs are those of the EventBridge rules, by zone: schedule and events.
+	RuleARNs pulumi.StringMapMapOutput `pulumi:"ruleArns"`
 	// ProberSecurityGroupID is the id of the security group that the probers of all zones are in.
 	ProberSecurityGroupID pulumi.StringOutput `pulumi:"proberSecurityGroupId"`
 	// ProberARNs are those of the functions that probe, by zone.
@@ -34,6 +38,8 @@ type Failover struct {
 	StateParameters pulumi.StringMapOutput `pulumi:"stateParameters"`
 	// Endpoints are the ids of the interface endpoints, by service.
 	Endpoints pulumi.StringMapOutput `pulumi:"endpoints"`
+	// EndpointSecurityGroupID is of the endpoints' security group; empty without endpoints.
+	EndpointSecurityGroupID pulumi.StringOutput `pulumi:"endpointSecurityGroupId"`
 
 	// Ready is what must exist before the Auto Scaling groups, and still when they go: notices and events reach a controller.
 	Ready []pulumi.Resource
@@ -54,6 +60,7 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	b.outputs()
 	return f, ctx.RegisterResourceOutputs(f, pulumi.Map{
 		"lifecycleTopicArn": f.LifecycleTopicARN, "alertTopicArn": f.AlertTopicARN, "deadLettersUrl": f.DeadLettersURL,
+		"deadLettersArn": f.DeadLettersARN, "ruleArns": f.RuleARNs, "endpointSecurityGroupId": f.EndpointSecurityGroupID,
 		"proberSecurityGroupId": f.ProberSecurityGroupID, "proberArns": f.ProberARNs, "controllerArns": f.ControllerARNs,
 		"logGroups": f.LogGroups, "stateParameters": f.StateParameters, "endpoints": f.Endpoints,
 	})
@@ -108,10 +115,13 @@ func (b *builder) securityGroup() (err error) {
 func (b *builder) outputs() {
 	f := b.component
 	probers, controllers, states, logs := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMapMap{}
+	rules := pulumi.StringMapMap{}
 	for zone, made := range b.zones {
 		probers[zone], controllers[zone], states[zone] = made.prober.Arn, made.controller.Arn, made.state.Name
+		rules[zone] = made.rules
 		logs[zone] = pulumi.StringMap{"prober": made.proberLogs.Name, "controller": made.controllerLogs.Name}
 	}
+	f.DeadLettersARN, f.RuleARNs = b.deadLettersARN, rules.ToStringMapMapOutput()
 	f.ProberSecurityGroupID = b.group.ID().ToStringOutput()
 	f.ProberARNs, f.ControllerARNs = probers.ToStringMapOutput(), controllers.ToStringMapOutput()
 	f.LogGroups, f.StateParameters, f.Endpoints = logs.ToStringMapMapOutput(), states.ToStringMapOutput(), b.endpoints.ToStringMapOutput()

@@ -37,11 +37,12 @@ type functions struct {
 	prober, controller         *lambda.Function
 	proberLogs, controllerLogs *cloudwatch.LogGroup
 	state                      *ssm.Parameter
+	rules                      pulumi.StringMap // ARNs, by kind
 }
 
 func (b *builder) allZones() error {
 	for _, zone := range sorted(b.args.Zones) {
-		made, z := &functions{}, b.args.Zones[zone]
+		made, z := &functions{rules: pulumi.StringMap{}}, b.args.Zones[zone]
 		b.zones[zone] = made
 		for _, step := range []func(string, Zone, *functions) error{b.stateParameter, b.controller, b.prober, b.notices, b.events, b.schedule} {
 			if err := step(zone, z, made); err != nil {

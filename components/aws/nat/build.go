@@ -353,14 +353,24 @@ func (b *builder) outputs() pulumi.Map {
 	n.Name = pulumi.String(b.names.Prefix).ToStringOutput()
 	public, standby, allocations, private, gateways := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
 	groups, arns, templates, security := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
-	instances, probers, controllers := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
+	instances, probers, controllers, profiles := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
+	standbyAllocations, reservations, holders, rotations := pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}, pulumi.StringMap{}
 	var egress pulumi.StringArray
 	for _, key := range sorted(b.made) {
 		z, r := b.made[key], b.roles.Zones[key]
 		public[key], allocations[key], private[key] = z.PublicIP, z.AllocationID, pulumi.String(b.found.addresses[key].String())
 		if b.args.standby() != None {
 			standby[key], gateways[key] = z.StandbyIP, z.StandbyID
+		} else {
+			holders[key] = z.HolderID
 		}
+		if s := b.args.standby(); s == PerZone || s == Shared {
+			standbyAllocations[key] = z.StandbyAllocationID
+		}
+		if b.args.Rotation.Window != nil {
+			rotations[key] = z.RotationARN
+		}
+		reservations[key], profiles[key] = z.ReservationID, r.Profile
 		groups[key], arns[key], templates[key], security[key] = z.GroupName, z.GroupARN, z.LaunchTemplateID, z.SecurityGroupID
 		instances[key], probers[key], controllers[key] = r.Instance, r.Prober, r.Controller
 		egress = append(egress, b.egress(key)...)
@@ -370,10 +380,17 @@ func (b *builder) outputs() pulumi.Map {
 	n.PrivateAddresses, n.StandbyGatewayIDs = private.ToStringMapOutput(), gateways.ToStringMapOutput()
 	n.GroupNames, n.GroupARNs, n.LaunchTemplateIDs, n.SecurityGroupIDs = groups.ToStringMapOutput(), arns.ToStringMapOutput(), templates.ToStringMapOutput(), security.ToStringMapOutput()
 	n.InstanceRoleARNs, n.ProberRoleARNs, n.ControllerRoleARNs = instances.ToStringMapOutput(), probers.ToStringMapOutput(), controllers.ToStringMapOutput()
+	n.StandbyAllocationIDs, n.ReservationIDs, n.HolderInterfaceIDs = standbyAllocations.ToStringMapOutput(), reservations.ToStringMapOutput(), holders.ToStringMapOutput()
+	n.RotationScheduleARNs, n.InstanceProfiles = rotations.ToStringMapOutput(), profiles.ToStringMapOutput()
+	n.NoticeRoleARN, n.RotationRoleARN = b.roles.NoticeRoleARN, b.roles.RotationRoleARN
 	w := b.watch
+	n.RuleARNs, n.DeadLettersARN, n.EndpointSecurityGroupID = w.RuleARNs, w.DeadLettersARN, w.EndpointSecurityGroupID
 	n.ProberARNs, n.ControllerARNs, n.LogGroups, n.StateParameters = w.ProberARNs, w.ControllerARNs, w.LogGroups, w.StateParameters
 	n.ProberSecurityGroupID, n.AlertTopicARN, n.LifecycleTopicARN, n.DeadLettersURL, n.Endpoints = w.ProberSecurityGroupID, w.AlertTopicARN, w.LifecycleTopicARN, w.DeadLettersURL, w.Endpoints
 	return pulumi.Map{
+		"standbyAllocationIds": n.StandbyAllocationIDs, "reservationIds": n.ReservationIDs, "holderInterfaceIds": n.HolderInterfaceIDs,
+		"rotationScheduleArns": n.RotationScheduleARNs, "instanceProfiles": n.InstanceProfiles, "noticeRoleArn": n.NoticeRoleARN, "rotationRoleArn": n.RotationRoleARN,
+		"ruleArns": n.RuleARNs, "deadLettersArn": n.DeadLettersARN, "endpointSecurityGroupId": n.EndpointSecurityGroupID,
 		"egressAddresses": n.EgressAddresses, "name": n.Name, "instanceAddresses": n.InstanceAddresses, "standbyAddresses": n.StandbyAddresses,
 		"allocationIds": n.AllocationIDs, "privateAddresses": n.PrivateAddresses, "standbyGatewayIds": n.StandbyGatewayIDs, "groupNames": n.GroupNames,
 		"groupArns": n.GroupARNs, "launchTemplateIds": n.LaunchTemplateIDs, "securityGroupIds": n.SecurityGroupIDs, "instanceRoleArns": n.InstanceRoleARNs,

@@ -29,6 +29,13 @@ type NAT struct {
 	PrivateAddresses pulumi.StringMapOutput `pulumi:"privateAddresses"`
 	// StandbyGatewayIDs are those of the gateways; no entry without one.
 	StandbyGatewayIDs pulumi.StringMapOutput `pulumi:"standbyGatewayIds"`
+	// StandbyAllocationIDs are those of the Elastic IPs of gateways that are made; ReservationIDs are of the private addresses.
+	StandbyAllocationIDs pulumi.StringMapOutput `pulumi:"standbyAllocationIds"`
+	ReservationIDs       pulumi.StringMapOutput `pulumi:"reservationIds"`
+	// HolderInterfaceIDs are those that the routes begin with; no entry with a standby gateway.
+	HolderInterfaceIDs pulumi.StringMapOutput `pulumi:"holderInterfaceIds"`
+	// RotationScheduleARNs are of the schedules of maintenance windows; no entry without one.
+	RotationScheduleARNs pulumi.StringMapOutput `pulumi:"rotationScheduleArns"`
 	// GroupNames, GroupARNs, LaunchTemplateIDs and SecurityGroupIDs are of the instances.
 	GroupNames        pulumi.StringMapOutput `pulumi:"groupNames"`
 	GroupARNs         pulumi.StringMapOutput `pulumi:"groupArns"`
@@ -38,6 +45,13 @@ type NAT struct {
 	InstanceRoleARNs   pulumi.StringMapOutput `pulumi:"instanceRoleArns"`
 	ProberRoleARNs     pulumi.StringMapOutput `pulumi:"proberRoleArns"`
 	ControllerRoleARNs pulumi.StringMapOutput `pulumi:"controllerRoleArns"`
+	// InstanceProfiles are the names of the profiles with the instance's role.
+	InstanceProfiles pulumi.StringMapOutput `pulumi:"instanceProfiles"`
+	// NoticeRoleARN is of the role that publishes lifecycle notices, RotationRoleARN of that which rotates in windows, empty without.
+	NoticeRoleARN   pulumi.StringOutput `pulumi:"noticeRoleArn"`
+	RotationRoleARN pulumi.StringOutput `pulumi:"rotationRoleArn"`
+	// RuleARNs are of the EventBridge rules: schedule and events.
+	RuleARNs pulumi.StringMapMapOutput `pulumi:"ruleArns"`
 	// ProberARNs and ControllerARNs are of the functions, LogGroups the names of their log groups by function.
 	ProberARNs     pulumi.StringMapOutput    `pulumi:"proberArns"`
 	ControllerARNs pulumi.StringMapOutput    `pulumi:"controllerArns"`
@@ -49,10 +63,12 @@ type NAT struct {
 	// AlertTopicARN is of the SNS topic for people, LifecycleTopicARN of that for lifecycle notices.
 	AlertTopicARN     pulumi.StringOutput `pulumi:"alertTopicArn"`
 	LifecycleTopicARN pulumi.StringOutput `pulumi:"lifecycleTopicArn"`
-	// DeadLettersURL is of the SQS queue of events that nobody could take.
+	// DeadLettersURL and DeadLettersARN are of the SQS queue of events that nobody could take.
 	DeadLettersURL pulumi.StringOutput `pulumi:"deadLettersUrl"`
-	// Endpoints are the ids of the interface endpoints, by service.
-	Endpoints pulumi.StringMapOutput `pulumi:"endpoints"`
+	DeadLettersARN pulumi.StringOutput `pulumi:"deadLettersArn"`
+	// Endpoints are the ids of the interface endpoints, by service; EndpointSecurityGroupID is of theirs, empty without any.
+	Endpoints               pulumi.StringMapOutput `pulumi:"endpoints"`
+	EndpointSecurityGroupID pulumi.StringOutput    `pulumi:"endpointSecurityGroupId"`
 	// AlarmARNs are of the alarms, by zone and what they watch; DashboardName is of the dashboard, empty without one.
 	AlarmARNs     pulumi.StringMapOutput `pulumi:"alarmArns"`
 	DashboardName pulumi.StringOutput    `pulumi:"dashboardName"`

@@ -200,6 +200,7 @@ func (z *Zone) hooks(args *LaunchArgs, group *autoscaling.Group) error {
 // rotation has the instance replaced when the schedule says so. The group's own maintenance policy has the successor launched
 // first; an instance that matches the template is replaced too, for its image may be old.
 func (z *Zone) rotation(args *LaunchArgs, group *autoscaling.Group) error {
+	z.RotationARN = pulumi.String("").ToStringOutput()
 	if args.Rotation == nil {
 		return nil
 	}
@@ -210,7 +211,7 @@ func (z *Zone) rotation(args *LaunchArgs, group *autoscaling.Group) error {
 	if err != nil {
 		return err
 	}
-	_, err = scheduler.NewSchedule(z.ctx, z.childName("rotation"), &scheduler.ScheduleArgs{
+	made, err := scheduler.NewSchedule(z.ctx, z.childName("rotation"), &scheduler.ScheduleArgs{
 		Name:        pulumi.String(z.args.Names.Group()),
 		Description: pulumi.String("replaces the NAT instance of " + z.args.Zone), ScheduleExpression: pulumi.String(args.Rotation.Expression),
 		ScheduleExpressionTimezone: pulumi.String(args.Rotation.TimeZone),
@@ -221,5 +222,8 @@ func (z *Zone) rotation(args *LaunchArgs, group *autoscaling.Group) error {
 			RetryPolicy: &scheduler.ScheduleTargetRetryPolicyArgs{MaximumEventAgeInSeconds: pulumi.Int(300), MaximumRetryAttempts: pulumi.Int(3)},
 		},
 	}, z.childOpts(pulumi.DependsOn([]pulumi.Resource{group}))...)
+	if err == nil {
+		z.RotationARN = made.Arn
+	}
 	return err
 }

@@ -85,7 +85,7 @@ func (z *Zone) address() error {
 	if err != nil {
 		return err
 	}
-	z.Routes = append(z.Routes, reserved)
+	z.Routes, z.ReservationID = append(z.Routes, reserved), reserved.ID().ToStringOutput()
 	if given := z.args.Given; given != nil {
 		z.AllocationID, z.PublicIP = pulumi.String(given.AllocationID).ToStringOutput(), pulumi.String(given.PublicIP).ToStringOutput()
 		return nil
@@ -111,7 +111,11 @@ func NewAddress(ctx *pulumi.Context, name, zone string, tags map[string]string, 
 var regional = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+-\d[a-z]$`)
 
 // Gateway is a standby NAT gateway.
-type Gateway struct{ ID, PublicIP pulumi.StringInput }
+type Gateway struct {
+	ID, PublicIP pulumi.StringInput
+	// AllocationID of its Elastic IP; nil where the gateway is given.
+	AllocationID pulumi.StringInput
+}
 
 // GatewayArgs describe a gateway.
 type GatewayArgs struct {
@@ -127,9 +131,9 @@ type GatewayArgs struct {
 
 // NewGateway makes a standby NAT gateway, and its address.
 func NewGateway(ctx *pulumi.Context, name, addressName string, args *GatewayArgs, opts ...pulumi.ResourceOption) (*Gateway, error) {
-	var allocation pulumi.StringPtrInput
+	var allocation pulumi.StringOutput
 	if args.Given != nil {
-		allocation = pulumi.String(args.Given.AllocationID)
+		allocation = pulumi.String(args.Given.AllocationID).ToStringOutput()
 	} else {
 		own, err := NewAddress(ctx, addressName, args.Zone, args.Tags, slices.Concat(opts, args.Keep))
 		if err != nil {
@@ -139,18 +143,18 @@ func NewGateway(ctx *pulumi.Context, name, addressName string, args *GatewayArgs
 	}
 	// Its address cannot be on two gateways, so that a successor comes after it has gone.
 	made, err := ec2.NewNatGateway(ctx, name, &ec2.NatGatewayArgs{
-		SubnetId: args.SubnetID, AllocationId: allocation, Tags: pulumi.ToStringMap(args.Tags),
+		SubnetId: args.SubnetID, AllocationId: allocation.ToStringPtrOutput(), Tags: pulumi.ToStringMap(args.Tags),
 	}, slices.Concat(opts, []pulumi.ResourceOption{pulumi.DependsOn(args.After), pulumi.DeleteBeforeReplace(true)})...)
 	if err != nil {
 		return nil, err
 	}
-	return &Gateway{ID: made.ID().ToStringOutput(), PublicIP: made.PublicIp}, nil
+	return &Gateway{ID: made.ID().ToStringOutput(), PublicIP: made.PublicIp, AllocationID: allocation}, nil
 }
 
 // standby makes the zone's gateway, or takes the one that is given.
 func (z *Zone) standby() error {
 	none := pulumi.String("").ToStringOutput()
-	z.StandbyID, z.StandbyIP = none, none
+	z.StandbyID, z.StandbyIP, z.StandbyAllocationID = none, none, none
 	if z.args.Standby == nil {
 		return nil
 	}
@@ -167,6 +171,9 @@ func (z *Zone) standby() error {
 		return err
 	}
 	z.StandbyID, z.StandbyIP = gateway.ID.ToStringOutput(), gateway.PublicIP.ToStringOutput()
+	if gateway.AllocationID != nil {
+		z.StandbyAllocationID = gateway.AllocationID.ToStringOutput()
+	}
 	return nil
 }
 
@@ -184,6 +191,7 @@ func RouteName(component, zone, table string, destination netip.Prefix) string {
 // routes makes the routes of all tables to the standby gateway or, without one, to an interface that nothing is attached to.
 func (z *Zone) routes() error {
 	var natGateway, networkInterface pulumi.StringPtrInput = z.StandbyID.ToStringPtrOutput(), nil
+	z.HolderID = pulumi.String("").ToStringOutput()
 	if z.args.Standby == nil {
 		holder, err := ec2.NewNetworkInterface(z.ctx, z.childName("holder"), &ec2.NetworkInterfaceArgs{
 			SubnetId: z.args.PublicSubnetID, Description: pulumi.String("holds the routes of " + z.args.Zone + " until an instance claims them"),
@@ -192,7 +200,8 @@ func (z *Zone) routes() error {
 		if err != nil {
 			return err
 		}
-		natGateway, networkInterface = nil, holder.ID().ToStringOutput().ToStringPtrOutput()
+		z.HolderID = holder.ID().ToStringOutput()
+		natGateway, networkInterface = nil, z.HolderID.ToStringPtrOutput()
 	}
 	for _, key := range slices.Sorted(maps.Keys(z.args.Tables)) {
 		for _, destination := range z.args.Destinations {

@@ -18,12 +18,16 @@ type Zone struct {
 	AllocationID, PublicIP pulumi.StringOutput
 	// StandbyID and StandbyIP of the gateway; empty for none.
 	StandbyID, StandbyIP pulumi.StringOutput
+	// StandbyAllocationID is the Elastic IP of a standby that is made; empty without one.
+	StandbyAllocationID pulumi.StringOutput
+	// ReservationID is of the private address, HolderID of the interface that the routes begin with; empty with a standby.
+	ReservationID, HolderID pulumi.StringOutput
 	// SecurityGroupID of the instance.
 	SecurityGroupID pulumi.StringOutput
 	// Routes are those of the zone's tables, and what else has to be there for as long as anything uses the zone.
 	Routes []pulumi.Resource
-	// LaunchTemplateID, GroupName and GroupARN are there after Launch.
-	LaunchTemplateID, GroupName, GroupARN pulumi.StringOutput
+	// LaunchTemplateID, GroupName, GroupARN and RotationARN (empty without a schedule) are there after Launch.
+	LaunchTemplateID, GroupName, GroupARN, RotationARN pulumi.StringOutput
 
 	ctx   *pulumi.Context
 	name  string
@@ -68,7 +72,8 @@ func (z *Zone) Launch(args *LaunchArgs) error {
 	z.LaunchTemplateID, z.GroupName, z.GroupARN = template.ID().ToStringOutput(), group.Name, group.Arn
 	return z.ctx.RegisterResourceOutputs(z, pulumi.Map{
 		"allocationId": z.AllocationID, "publicIp": z.PublicIP, "address": pulumi.String(z.args.Address.String()),
-		"standbyId": z.StandbyID, "standbyIp": z.StandbyIP, "securityGroupId": z.SecurityGroupID,
+		"standbyId": z.StandbyID, "standbyIp": z.StandbyIP, "standbyAllocationId": z.StandbyAllocationID,
+		"reservationId": z.ReservationID, "holderId": z.HolderID, "rotationArn": z.RotationARN, "securityGroupId": z.SecurityGroupID,
 		"launchTemplateId": z.LaunchTemplateID, "groupName": z.GroupName, "groupArn": z.GroupARN,
 	})
 }
