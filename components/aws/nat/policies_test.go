@@ -1,8 +1,10 @@
 package nat_test
 
 import (
+	"fmt"
 	"maps"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -114,6 +116,57 @@ func TestEveryCallIsAllowedInTheZoneAndDeniedInAnother(t *testing.T) {
 	}
 }
 
+var (
+	command = regexp.MustCompile(`(?:\\\n|[^\n])*\baws (\w+) ([a-z-]+)((?:\\\n|[^\n])*)`)
+	option  = regexp.MustCompile(`--([a-z-]+) '([^']*)'`)
+)
+
+// bootCalls are the calls of AWS that a boot script makes, with what they touch.
+func bootCalls(t *testing.T, script string) (requests []iam.Request) {
+	t.Helper()
+	for _, m := range command.FindAllStringSubmatch(script, -1) {
+		values := map[string]string{}
+		for _, o := range option.FindAllStringSubmatch(m[3], -1) {
+			values[o[1]] = o[2]
+		}
+		operation := ""
+		for _, word := range strings.Split(m[2], "-") {
+			operation += strings.ToUpper(word[:1]) + word[1:]
+		}
+		r := iam.Request{Action: strings.TrimSuffix(m[1], "api") + ":" + operation}
+		switch m[1] {
+		case "s3api":
+			r.Resource = "arn:aws:s3:::" + values["bucket"] + "/" + values["key"]
+		case "autoscaling":
+			r.Resource = "arn:aws:autoscaling:eu-west-1:123456789012:autoScalingGroup:12ab:autoScalingGroupName/" + values["auto-scaling-group-name"]
+		default:
+			t.Errorf("aws %s %s: say here what it touches", m[1], m[2])
+		}
+		requests = append(requests, r)
+	}
+	return requests
+}
+
+func TestTheBootScriptMayDoWhatItDoesAndNothingOfAnotherZone(t *testing.T) {
+	for _, bucket := range []string{"", "programs-of-ours"} {
+		args := newArgs("ab")
+		args.Artefacts.Bucket = bucket
+		made := run(t, args)
+		calls := bootCalls(t, script(t, made, "eu-west-1a"))
+		if len(calls) != 2 || bucket != "" && !strings.Contains(fmt.Sprint(calls), ":::"+bucket+"/natd/") {
+			t.Fatalf("bucket %q: calls %v, want one of S3 and one of Auto Scaling", bucket, calls)
+		}
+		for _, call := range calls {
+			if !policyOf(t, made, "instance", "eu-west-1a").Allows(call) {
+				t.Errorf("bucket %q: the instance may not %s %s", bucket, call.Action, call.Resource)
+			}
+			if call.Action != "s3:GetObject" && policyOf(t, made, "instance", "eu-west-1b").Allows(call) { // the program is the same
+				t.Errorf("bucket %q: the instance of another zone may %s %s", bucket, call.Action, call.Resource)
+			}
+		}
+	}
+}
+
 func TestAnotherComponentsInterfacesAndMetricsAreDenied(t *testing.T) {
 	policy := policyOf(t, run(t, newArgs("a")), "instance", "eu-west-1a")
 	for _, request := range []iam.Request{
@@ -134,14 +187,18 @@ func TestAnotherComponentsInterfacesAndMetricsAreDenied(t *testing.T) {
 // TestNoPolicyAllowsWhatNobodyCalls: beside what the programs call, a policy allows what services of AWS do in their name.
 func TestNoPolicyAllowsWhatNobodyCalls(t *testing.T) {
 	made := run(t, newArgs("a"))
+	var booted []string
+	for _, call := range bootCalls(t, script(t, made, "eu-west-1a")) {
+		booted = append(booted, call.Action)
+	}
 	attach := []string{
 		"ec2:AssignPrivateIpAddresses", "ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:DescribeNetworkInterfaces", "ec2:DescribeSubnets",
 		"ec2:UnassignPrivateIpAddresses",
 	}
 	function := []string{"lambda:InvokeFunction", "logs:CreateLogStream", "logs:PutLogEvents", "sqs:SendMessage"}
 	for role, test := range map[string]struct{ calls, services, everywhere []string }{
-		"instance": {instanceCalls, []string{
-			"s3:GetObject", "ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
+		"instance": {slices.Concat(instanceCalls, booted), []string{
+			"ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
 			"ssmmessages:OpenControlChannel", "ssmmessages:OpenDataChannel",
 		}, []string{
 			"cloudwatch:PutMetricData", "ssm:UpdateInstanceInformation", "ssmmessages:CreateControlChannel", "ssmmessages:CreateDataChannel",
