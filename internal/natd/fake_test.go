@@ -42,6 +42,8 @@ type card struct {
 	addresses []netip.Addr
 	check     bool
 	tagged    bool
+	// unattached says that it is on no instance.
+	unattached bool
 }
 
 var (
@@ -141,6 +143,9 @@ func (c *cloud) DescribeNetworkInterfaces(_ context.Context, in *ec2.DescribeNet
 			continue
 		}
 		n := types.NetworkInterface{NetworkInterfaceId: aws.String(id), SourceDestCheck: aws.Bool(i.check), PrivateIpAddress: aws.String(i.addresses[0].String())}
+		if n.Status = types.NetworkInterfaceStatusInUse; i.unattached {
+			n.Status = types.NetworkInterfaceStatusAvailable
+		}
 		if i.tagged {
 			n.TagSet = []types.Tag{{Key: aws.String(natzone.TagName), Value: aws.String("egress")}, {Key: aws.String(natzone.TagZone), Value: aws.String("eu-west-1a")}}
 		}

@@ -197,8 +197,12 @@ func (z *zone) recognize(ctx context.Context, ways []way, interfaces map[string]
 		if !z.peer(i) {
 			continue
 		}
+		holder := claim.Peer
+		if i.Status == types.NetworkInterfaceStatusAvailable {
+			holder = claim.Vacant // nothing is attached to it: the routes of a zone without standby begin so
+		}
 		for _, n := range interfaces[aws.ToString(i.NetworkInterfaceId)] {
-			ways[n].holder = claim.Peer
+			ways[n].holder = holder
 		}
 	}
 	return nil

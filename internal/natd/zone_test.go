@@ -71,6 +71,21 @@ func TestTheZoneIsSeenAsItIs(t *testing.T) {
 	}
 }
 
+// Whether EC2 shows such a route as a black hole is not documented.
+func TestRoutesToTheZonesUnattachedInterfaceAreVacant(t *testing.T) {
+	for _, state := range []types.RouteState{types.RouteStateActive, types.RouteStateBlackhole} {
+		c := newCloud()
+		c.interfaces["eni-holder"] = &card{addresses: []netip.Addr{netip.MustParseAddr("10.0.0.11")}, tagged: true, unattached: true}
+		c.interfaces["eni-other"] = &card{addresses: []netip.Addr{netip.MustParseAddr("10.0.0.12")}, unattached: true}
+		c.point("rtb-1", types.Route{NetworkInterfaceId: aws.String("eni-holder"), State: state})
+		c.point("rtb-2", types.Route{NetworkInterfaceId: aws.String("eni-other")})
+		want := []claim.Holder{claim.Vacant, claim.Foreign, claim.Standby}
+		if diff := cmp.Diff(want, see(t, newZone(c)).Routes); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", state, diff)
+		}
+	}
+}
+
 func TestAFirstClaimBindsTheElasticIP(t *testing.T) {
 	c := newCloud()
 	z := newZone(c)

@@ -257,17 +257,20 @@ func TestDestroyKeepsTheWayOutUntilNothingElseIsLeft(t *testing.T) {
 // TestWhatIsNotDocumentedMayBeEitherWay: the answers of AWS that nobody has in writing change nothing.
 func TestWhatIsNotDocumentedMayBeEitherWay(t *testing.T) {
 	for name, unknown := range map[string]aws.UnknownBehaviours{
-		"the maintenance policy keeps to the maximum": {PolicyKeepsMaxSize: true},
-		"an Elastic IP takes the public address away": {PublicAddressReleased: true},
-		"a route may be made twice":                   {SameRouteAccepted: true},
-		"a route may not be replaced by itself":       {SameReplaceRefused: true},
-		"an unhealthy instance is terminated at once": {HealthIgnoresPolicy: true},
-		"all of them": {PolicyKeepsMaxSize: true, PublicAddressReleased: true, SameRouteAccepted: true, SameReplaceRefused: true, HealthIgnoresPolicy: true},
+		"the maintenance policy keeps to the maximum":  {PolicyKeepsMaxSize: true},
+		"an Elastic IP takes the public address away":  {PublicAddressReleased: true},
+		"a route may be made twice":                    {SameRouteAccepted: true},
+		"a route may not be replaced by itself":        {SameReplaceRefused: true},
+		"an unhealthy instance is terminated at once":  {HealthIgnoresPolicy: true},
+		"an interface on no instance is no black hole": {UnattachedActive: true},
+		"all of them": {UnattachedActive: true, PolicyKeepsMaxSize: true, PublicAddressReleased: true, SameRouteAccepted: true, SameReplaceRefused: true, HealthIgnoresPolicy: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRegion(t, unknown)
+			r.up("a", func(a *nat.Args) { a.Standby = nat.None })
+			r.whole("deploy without standby", aws.HopInstance, "a")
 			r.up("a", same)
-			r.whole("deploy", aws.HopInstance, "a")
+			r.whole("standby", aws.HopInstance, "a")
 			r.up("a", func(a *nat.Args) { a.Instance.Types = []string{"c7gn.medium"} })
 			r.whole("rotation", aws.HopInstance, "a")
 			young := r.instance()

@@ -195,7 +195,7 @@ func (z *Zone) routes() error {
 	if z.args.Standby == nil {
 		holder, err := ec2.NewNetworkInterface(z.ctx, z.childName("holder"), &ec2.NetworkInterfaceArgs{
 			SubnetId: z.args.PublicSubnetID, Description: pulumi.String("holds the routes of " + z.args.Zone + " until an instance claims them"),
-			SecurityGroups: pulumi.StringArray{z.group.ID()}, Tags: pulumi.ToStringMap(z.tags("holder")),
+			SecurityGroups: pulumi.StringArray{z.group.ID()}, Tags: pulumi.ToStringMap(z.owned("holder")),
 		}, z.childOpts(pulumi.DependsOn(slices.Clone(z.Routes)))...)
 		if err != nil {
 			return err

@@ -200,6 +200,10 @@ func (c *Cloud) claimRoute(s *state, e *netInterface, doc *natzone.Agent) (chang
 			if i >= 0 && t.Routes[i].NetworkInterfaceID == e.NetworkInterfaceID || i < 0 && p.Bits() != 0 {
 				continue
 			}
+			if i >= 0 && c.strange(s, t.Routes[i], doc) {
+				failed = errNotReady(p.String() + " in " + id + " leads to what is not the zone's")
+				continue
+			}
 			if err := c.setRoute(s, t, p, RouteInput{NetworkInterfaceID: e.NetworkInterfaceID}); err != nil {
 				failed = err
 				continue
@@ -208,6 +212,14 @@ func (c *Cloud) claimRoute(s *state, e *netInterface, doc *natzone.Agent) (chang
 		}
 	}
 	return false, stepComplete, failed
+}
+
+// strange says that a route works, as far as EC2 shows, and leads to an interface on no instance without the zone's tags: natd
+// leaves that alone.
+func (c *Cloud) strange(s *state, r Route, doc *natzone.Agent) bool {
+	e := s.Interfaces[r.NetworkInterfaceID]
+	return e != nil && e.InstanceID == "" && c.shown(s, r).State != RouteBlackhole &&
+		(e.Tags[natzone.TagName] != doc.Name || e.Tags[natzone.TagZone] != doc.Zone)
 }
 
 // setRoute replaces a route, or creates it when there is none.

@@ -278,8 +278,10 @@ func (c *Cloud) shown(s *state, r Route) Route {
 	case r.NetworkInterfaceID != "":
 		e, ok := s.Interfaces[r.NetworkInterfaceID]
 		switch {
-		case !ok || e.InstanceID == "":
+		case !ok:
 			gone = true
+		case e.InstanceID == "":
+			gone = !c.opts.Unknown.UnattachedActive
 		default:
 			r.InstanceID, r.InstanceOwnerID = e.InstanceID, c.opts.Account
 			state := s.Machines[e.InstanceID].State

@@ -65,6 +65,8 @@ type UnknownBehaviours struct {
 	SameRouteAccepted bool
 	// SameReplaceRefused: ReplaceRoute to the target that the route already has fails.
 	SameReplaceRefused bool
+	// UnattachedActive: a route to a network interface that is attached to nothing is shown as active, not as a black hole.
+	UnattachedActive bool
 }
 
 // Error is an API's answer that refuses a call. Nothing has changed.
