@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -38,6 +39,9 @@ func moduleDir(ctx context.Context) (string, error) {
 // of the AWS SDK.
 const tags = "lambda.norpc"
 
+// buildFlags are the same for every program, and part of what decides on its SHA-256.
+var buildFlags = []string{"-tags=" + tags, "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid="}
+
 // compile builds the package for Linux. Nothing of the machine, the path, the time or the caller's settings goes in.
 func compile(ctx context.Context, dir, pkg, arch string) ([]byte, error) {
 	temp, err := os.MkdirTemp("", "polynat-build-")
@@ -50,7 +54,7 @@ func compile(ctx context.Context, dir, pkg, arch string) ([]byte, error) {
 		"GOOS=linux", "GOARCH=" + arch, "CGO_ENABLED=0", "GOFLAGS=-mod=readonly", "GOWORK=off",
 		"GOEXPERIMENT=", "GOFIPS140=off", "GOARM64=v8.0", "GOAMD64=v1",
 	}
-	if _, err := goTool(ctx, dir, env, "build", "-tags="+tags, "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", out, pkg); err != nil {
+	if _, err := goTool(ctx, dir, env, slices.Concat([]string{"build"}, buildFlags, []string{"-o", out, pkg})...); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(out)

@@ -28,6 +28,7 @@ var awsChildren = map[string][]awsChild{
 	"nat": {
 		{"artefacts", "s3/bucketV2:BucketV2", "without `artefacts.bucket`"},
 		{"artefacts-private", "s3/bucketPublicAccessBlock:BucketPublicAccessBlock", "without `artefacts.bucket`"},
+		{"artefacts-policy", "s3/bucketPolicy:BucketPolicy", "without `artefacts.bucket`"},
 		{"agent-<architecture>", "s3/bucketObjectv2:BucketObjectv2", "always"},
 		{"reservation-<zone>", "ec2/subnetCidrReservation:SubnetCidrReservation", each},
 		{"address-<zone>", "ec2/eip:Eip", "for each zone without `allocationId`"},
@@ -51,7 +52,7 @@ var awsChildren = map[string][]awsChild{
 		{"instance-role-<zone>", "iam/role:Role", each},
 		{"instance-role-policy-<zone>", "iam/rolePolicy:RolePolicy", each},
 		{"instance-profile-<zone>", "iam/instanceProfile:InstanceProfile", each},
-		{"instance-policy-<zone>-<name>", "iam/rolePolicyAttachment:RolePolicyAttachment", "for each zone and policy of `instance.policies`, and with `instance.cloudWatchAgent`"},
+		{"instance-policy-<zone>-<name>", "iam/rolePolicyAttachment:RolePolicyAttachment", "for each zone and policy of `instance.policies`"},
 		{"prober-role-<zone>", "iam/role:Role", each},
 		{"prober-role-policy-<zone>", "iam/rolePolicy:RolePolicy", each},
 		{"controller-role-<zone>", "iam/role:Role", each},

@@ -16,8 +16,3 @@ type Account struct {
 func (a Account) ARN(service, resource string) string {
 	return strings.Join([]string{"arn", a.Partition, service, a.Region, a.ID, resource}, ":")
 }
-
-// ManagedPolicy of AWS.
-func (a Account) ManagedPolicy(name string) string {
-	return "arn:" + a.Partition + ":iam::aws:policy/" + name
-}

@@ -52,6 +52,14 @@ func (d Document) JSON() (string, error) {
 	return string(data), err
 }
 
+// OnlyEncrypted is the policy of a bucket that denies what does not come over TLS.
+func (a Account) OnlyEncrypted(bucket string) Document {
+	arn := "arn:" + a.Partition + ":s3:::" + bucket
+	s := allow("OnlyEncrypted", []string{"s3:*"}, arn, arn+"/*").when("Bool", "aws:SecureTransport", "false")
+	s.Effect, s.Principal = "Deny", map[string]string{"AWS": "*"}
+	return document(s)
+}
+
 // trust lets a service of AWS take the role, for this account only where the service says whom it acts for.
 func (a Account) trust(service string, ownAccount bool) Document {
 	s := Statement{Sid: "Trust", Effect: "Allow", Principal: map[string]string{"Service": service}, Action: []string{"sts:AssumeRole"}}

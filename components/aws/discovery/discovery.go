@@ -34,7 +34,7 @@ func Find(ctx *pulumi.Context, args *Args) (*Found, error) {
 	}
 	found := &Found{VPCID: vpc.Id, CIDRs: []string{vpc.CidrBlock}}
 	for _, a := range vpc.CidrBlockAssociations {
-		if a.CidrBlock != vpc.CidrBlock {
+		if a.CidrBlock != vpc.CidrBlock && (a.State == "" || a.State == "associated") {
 			found.CIDRs = append(found.CIDRs, a.CidrBlock)
 		}
 	}

@@ -21,7 +21,8 @@ func (n *network) answer(token string, args map[string]any) (map[string]any, err
 			return nil, fmt.Errorf("no VPC has %v", args)
 		}
 		return map[string]any{"id": "vpc-1", "cidrBlock": "10.0.0.0/16", "cidrBlockAssociations": []any{
-			map[string]any{"cidrBlock": "10.0.0.0/16"}, map[string]any{"cidrBlock": "100.64.0.0/16"},
+			map[string]any{"cidrBlock": "10.0.0.0/16"}, map[string]any{"cidrBlock": "100.64.0.0/16", "state": "associated"},
+			map[string]any{"cidrBlock": "10.99.0.0/16", "state": "disassociated"},
 		}}, nil
 	case "aws:ec2/getSubnets:getSubnets":
 		var ids []any

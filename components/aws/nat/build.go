@@ -143,9 +143,20 @@ func (b *builder) bucket() error {
 		if err != nil {
 			return err
 		}
-		_, err = s3.NewBucketPublicAccessBlock(b.ctx, b.childName("artefacts-private"), &s3.BucketPublicAccessBlockArgs{
+		private, err := s3.NewBucketPublicAccessBlock(b.ctx, b.childName("artefacts-private"), &s3.BucketPublicAccessBlockArgs{
 			Bucket: made.Bucket, BlockPublicAcls: pulumi.Bool(true), BlockPublicPolicy: pulumi.Bool(true), IgnorePublicAcls: pulumi.Bool(true), RestrictPublicBuckets: pulumi.Bool(true),
 		}, b.childOpts()...)
+		if err != nil {
+			return err
+		}
+		policy, err := b.found.account.OnlyEncrypted(b.program.bucket).JSON()
+		if err != nil {
+			return err
+		}
+		// After the other one: S3 refuses two changes of a bucket at a time.
+		_, err = s3.NewBucketPolicy(b.ctx, b.childName("artefacts-policy"), &s3.BucketPolicyArgs{
+			Bucket: made.Bucket, Policy: pulumi.String(policy),
+		}, b.childOpts(pulumi.DependsOn([]pulumi.Resource{private}))...)
 		if err != nil {
 			return err
 		}

@@ -222,6 +222,24 @@ func TestNoPolicyAllowsWhatNobodyCalls(t *testing.T) {
 	}
 }
 
+func TestTheBucketThatIsMadeIsReadOverTLSOnly(t *testing.T) {
+	const bucket = "polynat-dev-egress-123456789012-eu-west-1"
+	policy := decode(t, run(t, newArgs("a")).Named("aws:s3/bucketPolicy:BucketPolicy")["egress-artefacts-policy"].Inputs["policy"])
+	want := []any{map[string]any{
+		"Sid": "OnlyEncrypted", "Effect": "Deny", "Principal": map[string]any{"AWS": "*"}, "Action": []any{"s3:*"},
+		"Resource":  []any{"arn:aws:s3:::" + bucket, "arn:aws:s3:::" + bucket + "/*"},
+		"Condition": map[string]any{"Bool": map[string]any{"aws:SecureTransport": []any{"false"}}},
+	}}
+	if diff := cmp.Diff(want, policy["Statement"]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	args := newArgs("a")
+	args.Artefacts.Bucket = "programs-of-ours"
+	if n := len(run(t, args).Named("aws:s3/bucketPolicy:BucketPolicy")); n > 0 {
+		t.Error("the policy of a bucket that is given is replaced")
+	}
+}
+
 func TestTheProbersCodeCallsNoAPI(t *testing.T) {
 	policy := policyOf(t, run(t, newArgs("a")), "prober", "eu-west-1a")
 	request := iam.Request{Action: "ec2:CreateNetworkInterface", Resource: "*"}

@@ -55,7 +55,6 @@ NoNewPrivileges=yes
 ProtectHome=yes
 ProtectSystem=full
 PrivateTmp=yes
-ProtectClock=yes
 ProtectControlGroups=yes
 ProtectHostname=yes
 ProtectKernelLogs=yes
