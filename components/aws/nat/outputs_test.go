@@ -27,7 +27,7 @@ func outputs(t *testing.T, args *nat.Args) (*recorder.Recording, string) {
 	t.Helper()
 	var text string
 	made, err := recorder.Run(program(args, func(n *nat.NAT) {
-		all, v := pulumi.Map{}, reflect.ValueOf(*n)
+		all, v := pulumi.Map{}, reflect.ValueOf(n).Elem()
 		for i := range v.NumField() {
 			if key := v.Type().Field(i).Tag.Get("pulumi"); key != "" {
 				all[key] = v.Field(i).Interface().(pulumi.Output)
