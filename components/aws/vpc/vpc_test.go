@@ -85,10 +85,12 @@ func TestPrivateSubnetsHaveATableOfTheirOwnAndPublicOnesLeadToTheInternet(t *tes
 }
 
 func TestTheOutputsAreKeyedByZone(t *testing.T) {
-	var got []any
+	var public map[string]string
+	var private, tables map[string]map[string]string
 	_, err := recorder.Run(program(newArgs(), func(v *vpc.VPC) {
-		// One callback for all three: the SDK runs those of different outputs at the same time.
-		pulumi.All(v.PublicSubnets, v.PrivateSubnets, v.RouteTables).ApplyT(func(outputs []any) string { got = outputs; return "" })
+		v.PublicSubnets.ApplyT(func(m map[string]string) string { public = m; return "" })
+		v.PrivateSubnets.ApplyT(func(m map[string]map[string]string) string { private = m; return "" })
+		v.RouteTables.ApplyT(func(m map[string]map[string]string) string { tables = m; return "" })
 	}), recorder.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +100,7 @@ func TestTheOutputsAreKeyedByZone(t *testing.T) {
 		m{"eu-west-1a": "dev-public-eu-west-1a.id", "eu-west-1b": "dev-public-eu-west-1b.id"},
 		map[string]m{"eu-west-1a": {"app": "dev-private-eu-west-1a-app.id", "data": "dev-private-eu-west-1a-data.id"}, "eu-west-1b": {"app": "dev-private-eu-west-1b-app.id"}},
 		map[string]m{"eu-west-1a": {"app": "dev-private-eu-west-1a-app-table.id", "data": "dev-private-eu-west-1a-data-table.id"}, "eu-west-1b": {"app": "dev-private-eu-west-1b-app-table.id"}},
-	}, got); diff != "" {
+	}, []any{public, private, tables}); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -491,13 +491,13 @@ func TestATerminationIsCompletedThoughItsRoutesCouldNotBeMovedAtFirst(t *testing
 			}
 			return nil
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // simulated time
 		handle(t, c, record(t, natzone.None, fit))
 		if got := a.hops(); got != "nat-1 i-1 nat-1" || len(a.freed) > 0 {
 			t.Fatalf("routes: %s, completed %v", got, a.freed)
 		}
 		a.fault = nil
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // simulated time
 		handle(t, c, record(t, natzone.None, fit))
 		if got := a.hops(); got != "nat-1 nat-1 nat-1" || !slices.Equal(a.freed, []string{"i-1"}) {
 			t.Errorf("routes: %s, completed %v", got, a.freed)
@@ -513,7 +513,7 @@ func TestEventsCountThoughTheProberIsSilent(t *testing.T) {
 		for table := range a.tables {
 			a.tables[table] = "i-2" // which has succeeded it since
 		}
-		time.Sleep(24 * time.Hour)
+		time.Sleep(24 * time.Hour) //nolint:forbidigo // simulated time
 		handle(t, c, stopping("i-2"))
 		if got := a.hops(); got != "nat-1 nat-1 nat-1" {
 			t.Errorf("routes: %s", got)
@@ -546,7 +546,7 @@ func TestRoutesToInstancesOfOthersAreLeftAlone(t *testing.T) {
 				for i, hop := range test.before {
 					a.tables[fmt.Sprintf("rtb-%d", i+1)] = hop
 				}
-				time.Sleep(time.Minute)
+				time.Sleep(time.Minute) //nolint:forbidigo // simulated time
 				handle(t, c, record(t, natzone.Streak, test.agent))
 				if got := a.hops(); got != strings.Join(test.after, " ") {
 					t.Errorf("routes: %s, want %v", got, test.after)

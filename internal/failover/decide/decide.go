@@ -25,8 +25,8 @@ const (
 	// Stuck is after how many dwells on the standby an instance will not come back: one whose path comes and goes may look
 	// ready whenever it is asked.
 	Stuck = 12
-	// Patience, in pauses between two replacements, is how long a zone waits with its own for another one that is in need too. By
-	// then that one has had its turn more than once, and this comes midway between two turns.
+	// Patience is how long a zone waits with its replacement for another one that is in need too, in pauses between two. By then
+	// that one has had its turn more than once, and this comes midway between two turns.
 	Patience = 2.5
 	// known is how many instances that served the zone are remembered: two at a time, and what their predecessors may still hold.
 	known = 4
