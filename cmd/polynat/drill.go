@@ -29,8 +29,7 @@ counts what clients see: 50 new connections a second from three subnets, each gi
 established before. All drills, or those that are named.
 
 decided is the time from the fault until the routes of all tables have moved; no new connection, the longest time in which
-no client of one of the subnets had an answer on a new one (with partial loss, in which more of them than usual had none).
-Lost and cut are counted over all runs. Transitions of a zone from instance to standby
+no client of one of the subnets had an answer on a new one. Lost and cut are counted over all runs. Transitions of a zone from instance to standby
 or back, and calls to the AWS API in the runs of the controller that moved a route (where none did, in all but those of each
 minute), are the most in one run. The API of the lab answers within milliseconds: what the real one takes has to be added.
 

@@ -70,7 +70,7 @@ func TestABoundBreaks(t *testing.T) {
 	for name, breaks := range map[string]func(*Result){
 		"silent death":        func(r *Result) { r.secondCalls = 9 },
 		"slow drip":           func(r *Result) { r.APICalls = 9 },
-		"partial loss":        func(r *Result) { r.OutageSeconds.Max = 12 },
+		"partial loss":        func(r *Result) { r.impaired.Max = 12 },
 		"API down while dead": func(r *Result) { r.OutageSeconds = Spread{1, 3.1} },
 		"API throttled":       func(r *Result) { r.OutageSeconds = Spread{1, 3.1} },
 		"claim back":          func(r *Result) { r.LostConnections = 1 },
@@ -96,9 +96,9 @@ func TestABoundBreaks(t *testing.T) {
 
 func TestPartialLossIsHeldToTheRuleThatDecidesOnIt(t *testing.T) {
 	for _, test := range []struct {
-		runs            int
-		decided, outage Spread
-		broken          bool
+		runs              int
+		decided, impaired Spread
+		broken            bool
 	}{
 		{10, Spread{3.8, 8}, Spread{3.8, 8}, false},
 		{10, Spread{7.6, 8}, Spread{3.8, 8}, true},
@@ -108,7 +108,7 @@ func TestPartialLossIsHeldToTheRuleThatDecidesOnIt(t *testing.T) {
 		{1, Spread{8, 8}, Spread{11.6, 11.6}, true},
 	} {
 		b := share()
-		if broken := !b.holds(Result{Runs: test.runs, DecideSeconds: test.decided, OutageSeconds: test.outage}); broken != test.broken {
+		if broken := !b.holds(Result{Runs: test.runs, DecideSeconds: test.decided, impaired: test.impaired}); broken != test.broken {
 			t.Errorf("%+v: broken %v", test, broken)
 		}
 	}

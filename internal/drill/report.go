@@ -67,7 +67,7 @@ type Result struct {
 	// DecideSeconds from the fault to the move of the last table's route, over the runs in which all were moved.
 	DecideSeconds Spread `json:"decideSeconds"`
 	// OutageSeconds in which no new connection from the subnets of one route table was answered: of all tables the longest
-	// stretch of a run. With partial loss it is how long more than the usual were lost.
+	// stretch of a run.
 	OutageSeconds Spread `json:"outageSeconds"`
 	// LostConnections of AttemptedConnections that were new, and CutConnections of EstablishedConnections, in all runs.
 	LostConnections        int `json:"lostConnections"`
@@ -82,6 +82,8 @@ type Result struct {
 	footprint measure
 	// secondCalls are those of the runs of the controller on the same failure that moved nothing any more.
 	secondCalls int
+	// impaired is how long more than the usual share of new connections was lost, in a drill in which some always pass.
+	impaired Spread
 	// problems are the bounds that were broken, and the runs that could not be held.
 	problems []string
 	// notes say how the figures came about, where it is not as one would think.
@@ -114,6 +116,7 @@ type measure struct {
 	decided     bool
 	decide      time.Duration
 	outage      time.Duration
+	impaired    time.Duration
 	lost        int
 	attempted   int
 	cut         int
@@ -129,12 +132,12 @@ type measure struct {
 // collect makes the result of a drill from its runs.
 func collect(d drill, runs []measure) Result {
 	r := Result{Name: d.name, Runs: len(runs), notes: d.notes}
-	var decide, outage []time.Duration
+	var decide, outage, impaired []time.Duration
 	for _, m := range runs {
 		if m.decided {
 			decide = append(decide, m.decide)
 		}
-		outage = append(outage, m.outage)
+		outage, impaired = append(outage, m.outage), append(impaired, m.impaired)
 		r.LostConnections += m.lost
 		r.AttemptedConnections += m.attempted
 		r.CutConnections += m.cut
@@ -146,7 +149,7 @@ func collect(d drill, runs []measure) Result {
 		f.proberMemory, f.controllerMemory = max(f.proberMemory, m.proberMemory), max(f.controllerMemory, m.controllerMemory)
 		f.coldStarts = append(f.coldStarts, m.coldStarts...)
 	}
-	r.DecideSeconds, r.OutageSeconds = spread(decide), spread(outage)
+	r.DecideSeconds, r.OutageSeconds, r.impaired = spread(decide), spread(outage), spread(impaired)
 	return r
 }
 
@@ -172,6 +175,9 @@ func (r *Report) Text(w io.Writer) error {
 	for _, d := range r.Drills {
 		for _, note := range d.notes {
 			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
+		}
+		if d.impaired.Max > 0 {
+			fmt.Fprintf(w, "\n%s: more new connections than usual were lost for %.2f s, median, %.2f s at most", d.Name, d.impaired.Median, d.impaired.Max)
 		}
 		if d.secondCalls > 0 {
 			fmt.Fprintf(w, "\n%s: %d API calls more for verdicts that moved nothing", d.Name, d.secondCalls)

@@ -61,7 +61,7 @@ type drill struct {
 	notes []string
 	// pace shortens waits, where a drill would last for an hour otherwise.
 	pace pace
-	// impaired has the time in which more than the usual are lost measured, and not the one in which all are.
+	// impaired has the time in which more than the usual are lost measured beside the one in which all are.
 	impaired bool
 	// window in which transitions are counted; 0 for the whole run.
 	window time.Duration
@@ -357,10 +357,10 @@ func (s *stage) measure(d drill) measure {
 		all := s.load[i].Stop()
 		m.attempted += len(all)
 		m.lost += all.Lost()
-		if since := s.load[i].Since(s.marked); d.impaired {
-			m.outage = max(m.outage, since.Impaired(usual))
-		} else {
-			m.outage = max(m.outage, since.Outage())
+		since := s.load[i].Since(s.marked)
+		m.outage = max(m.outage, since.Outage())
+		if d.impaired {
+			m.impaired = max(m.impaired, since.Impaired(usual))
 		}
 		cut, of := s.held[i].Stop()
 		m.cut += cut
