@@ -310,7 +310,7 @@ func (a *agent) tryPath(ctx context.Context) error {
 		a.identified = a.now()
 	}
 	unchecked := len(a.Config.Identity) == 0 || a.now().Sub(a.identified) > anonymous
-	egress := zone && err == nil && (seen || unchecked)
+	egress := zone && err == nil && (seen || unchecked || a.egress) // once proven, until the address leaves or the path fails
 	changed := a.path != trouble || a.egress != egress
 	a.path, a.egress = trouble, egress
 	a.mu.Unlock()
@@ -331,8 +331,8 @@ func (a *agent) tryPath(ctx context.Context) error {
 
 // anonymous is how long no identity URL may have answered, by whichever address, before the path is proven without: they belong to
 // others, and their outage must not keep a zone without its instance. One that has just answered through the primary address is
-// waited for.
-const anonymous = time.Minute
+// waited for, less long than a successor may take to complete its claim.
+const anonymous = 10 * time.Second
 
 // look asks the API.
 func (a *agent) look(ctx context.Context) {

@@ -50,7 +50,8 @@ type Controller struct {
 	dirty bool // state has not been saved
 
 	holder  string               // instance that the routes pointed at when last looked up
-	ids     map[string]bool      // of instances that ever served the zone
+	ids     map[string]bool      // of instances that are known to have served the zone
+	points  map[string]bool      // of instances that its routes pointed at when last looked up
 	strange map[string]time.Time // instances that are not of the zone's group, and when that was looked up
 	looked  time.Time            // when its routes were looked up
 	told    map[string]time.Time
@@ -140,7 +141,7 @@ func (c *Controller) foreign(m event.Message) bool {
 			return false // who serves it by now is not known
 		}
 		for _, id := range m.IDs {
-			if c.ids[id] {
+			if c.ids[id] || c.points[id] {
 				return false
 			}
 		}
@@ -167,12 +168,19 @@ func (c *Controller) hear(m event.Message) {
 
 // see notes what was looked up.
 func (c *Controller) see(o decide.Observation) {
-	c.looked = wall()
+	c.looked, c.points = wall(), map[string]bool{}
+	holder := ""
 	for _, r := range o.Routes {
-		if r.Instance != "" {
-			c.ids[r.Instance] = true
-			c.holder = r.Instance
+		if r.Instance == "" {
+			continue
 		}
+		c.points[r.Instance] = true
+		if holder == "" || c.ids[r.Instance] { // one in doubt is none where another is known
+			holder = r.Instance
+		}
+	}
+	if holder != "" {
+		c.holder = holder
 	}
 }
 
@@ -215,7 +223,8 @@ func (c *Controller) withdraw(plan decide.Plan, before decide.State, failed []er
 	plan.Complete, plan.Probe = nil, nil
 	text := fmt.Sprintf("%d of %d routes could not be moved to %s: %v", len(failed), len(plan.Moves), c.zone.Standby, errors.Join(failed...))
 	if len(failed) == len(plan.Moves) {
-		plan.State, plan.Changed, plan.OnStandby = before, false, false
+		// Nothing has happened, and an instance is replaced where that is remembered.
+		plan.State, plan.Changed, plan.OnStandby, plan.Replace = before, false, false, ""
 		plan.Note = text
 		plan.Alerts = nil
 	}

@@ -561,6 +561,50 @@ func TestRoutesToInstancesOfOthersAreLeftAlone(t *testing.T) {
 	}
 }
 
+// A look-up that fails leaves in doubt what it was to tell, and no more.
+func TestAnInstanceInDoubtIsNotTakenForTheZonesForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("i-1", "i-1", "i-fw")
+		a.groups = append(a.groups, group("a", "i-1", "Healthy"))
+		c := controller(a, alive, io.Discard)
+		a.fault = func(call string) error {
+			if strings.HasPrefix(call, "DescribeAutoScalingGroups") {
+				return trouble(503, "RequestLimitExceeded")
+			}
+			return nil
+		}
+		handle(t, c, record(t, natzone.None, &natzone.Health{Instance: "i-1", Ready: true, Holds: true}))
+		a.fault = nil
+		time.Sleep(time.Minute) //nolint:forbidigo // simulated time
+		handle(t, c, record(t, natzone.Streak, nil))
+		if got := a.hops(); got != "nat-1 nat-1 i-fw" {
+			t.Errorf("routes: %s", got)
+		}
+	})
+}
+
+func TestAnInstanceIsNotReplacedWhereNothingElseCouldBeDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newAccount("", "", "")
+		a.groups = append(a.groups, group("a", "i-1", "Healthy"))
+		a.state, _ = decide.State{Since: time.Now().Add(-time.Hour), Unready: time.Now().Add(-time.Hour), Instance: "i-1"}.JSON()
+		a.fault = func(call string) error {
+			if strings.HasPrefix(call, "CreateRoute") {
+				return refusal("InvalidNatGatewayID.NotFound", "The NAT gateway does not exist")
+			}
+			return nil
+		}
+		c := controller(a, alive, io.Discard)
+		for range 4 {
+			handle(t, c, record(t, natzone.None, &natzone.Health{Instance: "i-1"}))
+			time.Sleep(time.Minute) //nolint:forbidigo // simulated time
+		}
+		if s, err := decide.ParseState(a.state); len(a.marked) > 1 || len(a.marked) == 1 && s.Replaced.IsZero() {
+			t.Errorf("marked %v, and remembered %v, %v", a.marked, s.Replaced, err)
+		}
+	})
+}
+
 func TestNothingHoldsUpAVerdictForLongWhileTheAPIIsDown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAccount("i-1", "i-1", "i-1")

@@ -101,8 +101,8 @@ func (c *Controller) gather(ctx context.Context, m event.Message) (found, error)
 }
 
 // disown takes instances that are not the zone's out of its routes. The usual case costs no call: the routes point at one that has
-// said that it serves the zone, or all at the same one, and none is known. Where the group cannot be looked up, the benefit of the
-// doubt is the clients'.
+// said that it serves the zone, or all at the same one, and none is known. Where the group cannot be looked up, those that are in
+// doubt count as the zone's, for this once: so the benefit is the clients'.
 func (c *Controller) disown(ctx context.Context, routes []decide.Route) {
 	named, unknown := map[string]bool{}, false
 	for _, r := range routes {
@@ -116,14 +116,13 @@ func (c *Controller) disown(ctx context.Context, routes []decide.Route) {
 		members, err := c.members(soon)
 		if err != nil {
 			c.log.Error("group of the zone", "error", err)
-			return
 		}
 		for _, r := range routes {
 			switch {
 			case r.Instance == "" || c.ids[r.Instance]:
 			case slices.Contains(members, r.Instance):
 				c.ids[r.Instance] = true
-			case !r.Blackhole: // of the group it may have been
+			case err == nil && !r.Blackhole: // of the group it may have been
 				c.strange[r.Instance] = wall()
 			}
 		}

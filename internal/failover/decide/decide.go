@@ -25,9 +25,9 @@ const (
 	// Stuck is after how many dwells on the standby an instance will not come back: one whose path comes and goes may look
 	// ready whenever it is asked.
 	Stuck = 12
-	// Patience is how long a zone waits with its replacement for another one that is in need too, in pauses between two. By then
-	// that one has had its turn more than once, and this comes midway between two turns.
-	Patience = 2.5
+	// Patience is how long a zone waits with its replacement for others that are in need too, in pauses between two. By then those
+	// have had their turns more than once. How far into a pause its own come goes by its rank: no two zones' turns are one.
+	Patience = 2
 	// known is how many instances that served the zone are remembered: two at a time, and what their predecessors may still hold.
 	known = 4
 	// forgotten is when a leaving instance is struck off in any case: no hook is held that long.
@@ -337,7 +337,14 @@ func (j *judge) replace(r natzone.Report) {
 
 // waitedLong says that the zone is not served for so long that it does not wait for another one any more.
 func (j *judge) waitedLong() bool {
-	wait := time.Duration(Patience*float64(j.zone.Healing.Pause)) + time.Duration(j.zone.Healing.Dwell)
+	rank, zones := 0, len(j.o.Peers)+1
+	for _, p := range j.o.Peers {
+		if p.Zone < j.zone.Zone {
+			rank++
+		}
+	}
+	pause := time.Duration(j.zone.Healing.Pause)
+	wait := time.Duration(j.zone.Healing.Dwell) + Patience*pause + pause*time.Duration(rank)/time.Duration(zones)
 	return !j.State.Since.IsZero() && j.o.Now.Sub(j.State.Since) >= wait
 }
 

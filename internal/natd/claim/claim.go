@@ -264,7 +264,7 @@ func (m *Machine) track(o Observation) {
 	m.state.Failovers = slices.DeleteFunc(m.state.Failovers, func(t time.Time) bool { return o.Now.Sub(t) > memory })
 	z := o.Zone
 	switch {
-	case z == nil || !m.state.Holding || z.Address != WithPeer || !z.any(Self):
+	case z == nil || !m.state.Holding || z.Address == Here || z.Address == Strange || !z.any(Self):
 		m.robbed = time.Time{}
 	case m.robbed.IsZero():
 		m.robbed = o.Now
@@ -317,9 +317,9 @@ func (m *Machine) decide(o Observation) (Action, string) {
 	switch {
 	case o.Forwarding != "":
 		return Nothing, o.Forwarding
-	case !m.robbed.IsZero() && o.Now.Sub(m.robbed) > m.config.Reclaim && o.Now.Sub(o.Zone.At) < m.config.Settle:
+	case m.reclaims(o):
 		// The own path may well be broken without the address: it proves nothing here.
-		return TakeAddress, "another instance took the zone's address and leaves the routes here"
+		return TakeAddress, "the zone's address was taken, and the routes were left here"
 	case o.Path != "":
 		return Nothing, o.Path
 	case o.Zone == nil:
@@ -332,10 +332,23 @@ func (m *Machine) decide(o Observation) (Action, string) {
 }
 
 // stuck says that the instance has the address for too long while another one still has the routes. Where the routes are at the
-// standby, or nowhere, nobody is worse off for a claim that takes its time.
+// standby, or nowhere, nobody is worse off for a claim that takes its time; nor where some are here and work, and others cannot be
+// moved yet.
 func (m *Machine) stuck(o Observation) bool {
 	a := m.state.Attempt
-	return !m.state.Holding && !a.IsZero() && o.Now.Sub(a) > m.config.ClaimTimeout && o.Zone != nil && o.Zone.any(Peer)
+	if m.state.Holding || a.IsZero() || o.Now.Sub(a) <= m.config.ClaimTimeout || o.Zone == nil {
+		return false
+	}
+	return o.Zone.any(Peer) && !(o.Egress && o.Zone.any(Self))
+}
+
+// reclaims says that the address is to be taken back from one who leaves the routes here, or has gone with it, by what the API says
+// now.
+func (m *Machine) reclaims(o Observation) bool {
+	if m.robbed.IsZero() || o.Now.Sub(o.Zone.At) >= m.config.Settle {
+		return false
+	}
+	return o.Zone.Address != WithPeer || o.Now.Sub(m.robbed) > m.config.Reclaim
 }
 
 // wait says why the zone may not be claimed yet; empty if it may, as the first time, or is held.

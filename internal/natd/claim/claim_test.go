@@ -325,6 +325,31 @@ func TestThePredecessorTakesItsAddressBackFromASuccessorThatLeavesTheRoutes(t *t
 	w.want()
 }
 
+func TestThePredecessorTakesBackAnAddressThatHasGoneWithItsThiefAtOnce(t *testing.T) {
+	w := held(t)
+	w.zone.Address = WithPeer
+	w.broken = true
+	w.run(5 * time.Second)
+	w.zone.Address = Nowhere
+	w.run(2 * time.Second)
+	w.want("1m5s " + string(TakeAddress))
+}
+
+func TestAClaimWhoseRoutesCannotAllBeMovedGoesOn(t *testing.T) {
+	w := newWorld(t)
+	w.zone = Zone{Address: Here, CheckOff: true, Routes: []Holder{Peer, Peer, Peer}}
+	w.machine = New(config(), State{Attempt: begin})
+	w.stubborn[TakeRoutes] = true
+	w.run(time.Second)
+	w.zone.Routes = []Holder{Self, Peer, Self} // one of them could not be moved
+	w.run(time.Minute)
+	w.want()
+	w.stubborn[TakeRoutes] = false
+	if s := w.run(10 * time.Second); !s.Holds {
+		t.Errorf("status %+v", s)
+	}
+}
+
 func TestThePredecessorTakesNoAddressOnAnOldAnswer(t *testing.T) {
 	w := held(t)
 	w.zone.Address = WithPeer
@@ -344,6 +369,7 @@ func TestAPredecessorAndItsSuccessorNeverLeaveTheZoneForLong(t *testing.T) {
 		works := rapid.IntRange(0, 40).Draw(r, "seconds until the successor's way out works")
 		never := rapid.Bool().Draw(r, "never works")
 		hook := rapid.Bool().Draw(r, "a launch hook waits")
+		leaves := rapid.IntRange(1, 60).Draw(r, "seconds until one that is abandoned is gone, and its interface with it")
 		old, young := held(t), newWorld(t)
 		young.now, young.waiting, young.egress = old.now, hook, false
 		young.zone = Zone{Address: WithPeer, Routes: []Holder{Peer, Peer, Peer}}
@@ -351,12 +377,21 @@ func TestAPredecessorAndItsSuccessorNeverLeaveTheZoneForLong(t *testing.T) {
 		for i := range 1800 {
 			young.egress = !never && i >= works
 			before := young.zone
-			young.run(time.Second)
-			other(&old.zone, young.zone, before)
+			if young.machine.State().Abandoned {
+				leaves--
+			}
+			switch {
+			case leaves > 0:
+				young.run(time.Second)
+				other(&old.zone, young.zone, before)
+			case leaves == 0 && old.zone.Address == WithPeer:
+				old.zone.Address = Nowhere
+			}
 			before = old.zone
+			old.broken = old.zone.Address != Here // it cannot prove its path without
 			old.run(time.Second)
 			other(&young.zone, old.zone, before)
-			if without++; old.zone.Address == Here && old.zone.any(Self) || young.zone.Address == Here && young.zone.any(Self) && young.egress {
+			if without++; old.zone.Address == Here && old.zone.any(Self) || leaves > 0 && young.zone.Address == Here && young.zone.any(Self) && young.egress {
 				without = 0
 			}
 			longest = max(longest, without)

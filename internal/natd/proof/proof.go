@@ -74,7 +74,7 @@ func Try(ctx context.Context, dial Dialer, p Plan) Result {
 	var group sync.WaitGroup
 	for _, t := range p.Targets {
 		group.Go(func() {
-			_, err := get(ctx, c, string(t))
+			_, _, err := get(ctx, c, string(t))
 			mu.Lock()
 			defer mu.Unlock()
 			class := classify(err)
@@ -91,13 +91,15 @@ func Try(ctx context.Context, dial Dialer, p Plan) Result {
 	}
 	for _, u := range p.Identity {
 		group.Go(func() {
-			body, err := get(ctx, c, u)
+			status, body, err := get(ctx, c, u)
 			mu.Lock()
 			defer mu.Unlock()
 			a, ok := natzone.FindAddress(body)
 			switch {
 			case err != nil:
 				r.Failures = append(r.Failures, fmt.Sprintf("%s: %s: %v", u, classify(err), err))
+			case status != http.StatusOK:
+				r.Failures = append(r.Failures, fmt.Sprintf("%s: answers with status %d", u, status))
 			case !ok:
 				r.Failures = append(r.Failures, fmt.Sprintf("%s: its answer names no address", u))
 			default:
@@ -111,18 +113,19 @@ func Try(ctx context.Context, dial Dialer, p Plan) Result {
 }
 
 // get reads an answer to its end.
-func get(ctx context.Context, c *http.Client, u string) ([]byte, error) {
+func get(ctx context.Context, c *http.Client, u string) (status int, body []byte, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	req.Header.Set("User-Agent", "polynat-natd")
 	resp, err := c.Do(req)
 	if err != nil {
-		return nil, err
+		return 0, nil, err
 	}
 	defer resp.Body.Close() //nolint:errcheck // it has been read
-	return io.ReadAll(io.LimitReader(resp.Body, limit))
+	body, err = io.ReadAll(io.LimitReader(resp.Body, limit))
+	return resp.StatusCode, body, err
 }
 
 // dialName resolves a name in the instance's own network, whose resolver is in the VPC and needs no translation.

@@ -111,6 +111,16 @@ func TestTheIdentityIsTheAddressThatTheURLNames(t *testing.T) {
 	}
 }
 
+func TestAnErrorPageIsNoIdentity(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, "edge server 198.51.100.77 is busy", http.StatusServiceUnavailable)
+	}))
+	defer s.Close()
+	if r := Try(t.Context(), direct, Plan{Identity: []string{s.URL}}); len(r.Egress) > 0 || len(r.Failures) != 1 {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestTheNetworkOfTheProofIsNoneOfTheVPCs(t *testing.T) {
 	usual, err := Choose([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10")})
 	if err != nil || usual != Networks()[0] {
