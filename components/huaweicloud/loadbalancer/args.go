@@ -166,11 +166,23 @@ func (a *Args) place() string {
 	return "subnet " + a.Subnet.CIDR + " of router " + a.network("").GatewayAddress().String()
 }
 
-// flavors are those of a load balancer by their fields: one that is taken out of the configuration stays in the cloud.
+// stays says whether the last update made the load balancer where it is now: one that is elsewhere is replaced.
+func (a *Args) stays(balancer string) bool {
+	now := network.Claims{}
+	a.network("").Claim(now, "")
+	address, made := a.Held["loadBalancers."+balancer+".address"]
+	return made && address.Of == a.place() && a.Held["subnet.cidr"] == now["subnet.cidr"]
+}
+
+// flavors are those of a load balancer by their fields: one that is taken out of the configuration stays in the cloud for as
+// long as the load balancer does.
 func (a *Args) flavors(balancer string) map[string]string {
-	b, flavors := a.LoadBalancers[balancer], map[string]string{}
-	for field, given := range map[string]string{l4Flavor: b.L4FlavorID, l7Flavor: b.L7FlavorID} {
-		if flavor := or(given, a.Held["loadBalancers."+balancer+"."+field].Value); flavor != "" {
+	b, flavors, stays := a.LoadBalancers[balancer], map[string]string{}, a.stays(balancer)
+	for field, flavor := range map[string]string{l4Flavor: b.L4FlavorID, l7Flavor: b.L7FlavorID} {
+		if flavor == "" && stays {
+			flavor = a.Held["loadBalancers."+balancer+"."+field].Value
+		}
+		if flavor != "" {
 			flavors[field] = flavor
 		}
 	}
@@ -188,7 +200,7 @@ func (a *Args) flavor(l *problem.List, field, balancer string, listener Listener
 		return
 	}
 	rule, wayOut := "speaks "+a.Groups[listener.Group].Speaks()+", for which the load balancer has no flavor", "set "+needed+" too"
-	if _, made := a.Held["loadBalancers."+balancer+".address"]; made {
+	if a.stays(balancer) {
 		rule += ": it has " + other + " " + flavors[other] + ", and one that is taken out of the configuration stays"
 	} else {
 		wayOut += ", or leave both flavors out"

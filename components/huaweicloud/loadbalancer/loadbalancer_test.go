@@ -200,6 +200,39 @@ func TestListenersOfHTTPRetryAnotherMember(t *testing.T) {
 	}
 }
 
+// A load balancer whose subnet is another one is replaced, and its successor has the flavors of the configuration only.
+func TestAFlavorStaysForAsLongAsItsLoadBalancer(t *testing.T) {
+	const field = "loadBalancers.two.l4FlavorId"
+	for name, test := range map[string]struct {
+		change func(*loadbalancer.Args)
+		stays  bool
+	}{
+		"the same subnet":      {func(*loadbalancer.Args) {}, true},
+		"a larger VPC":         {func(a *loadbalancer.Args) { a.VPC.CIDR = "10.0.0.0/15" }, true},
+		"another CIDR":         {func(a *loadbalancer.Args) { a.Subnet.CIDR = "10.0.1.0/24" }, false},
+		"another router":       {func(a *loadbalancer.Args) { a.Subnet.Gateway = "10.0.0.3" }, false},
+		"a VPC that exists":    {func(a *loadbalancer.Args) { a.VPC = network.VPC{ID: "vpc-b", CIDR: "10.0.0.0/16"} }, false},
+		"a subnet that exists": {variants["in a network that exists"], false},
+	} {
+		before, after := newArgs(), newArgs()
+		after.Held = before.Claims("svc")
+		two := after.LoadBalancers["two"]
+		two.Address, two.L4FlavorID = "", ""
+		after.LoadBalancers["two"] = two
+		delete(after.Groups["web"].Members, "old")
+		test.change(after)
+		after.Groups["ssh"] = loadbalancer.Group{Protocol: "TCP", Members: map[string]loadbalancer.Member{"a": {Instance: "a", Port: 22}}}
+		if _, recorded := after.Claims("svc")[field]; recorded != test.stays {
+			t.Errorf("%s: recorded again: %v", name, recorded)
+		}
+		err := after.Validate("svc")
+		refused := err != nil && strings.Contains(err.Error(), "loadBalancers.two.listeners.ssh.group: ")
+		if refused == test.stays || !test.stays && !strings.Contains(err.Error(), "(set l4FlavorId too, or leave both flavors out)") {
+			t.Errorf("%s: error %v", name, err)
+		}
+	}
+}
+
 // The provider's own 3 minutes are short for a VPC whose last interfaces are still going.
 func TestAVPCHasTenMinutesToGo(t *testing.T) {
 	got := map[string]string{}
