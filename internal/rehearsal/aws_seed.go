@@ -20,9 +20,10 @@ type awsSeed struct {
 	network *awsNetwork
 	// held are the ids of what was collected, or comes from the state of the stack.
 	held map[string]bool
-	// ips are the public addresses that are known, by the id of an Elastic IP or of a gateway.
-	ips map[string]string
-	all []aws.Existing
+	// ips are the public addresses, by the id of an Elastic IP or of a gateway; made is the last one that was made up.
+	ips  map[string]string
+	made netip.Addr
+	all  []aws.Existing
 	// notes say what was made up.
 	notes []string
 }
@@ -160,12 +161,26 @@ func (s *awsSeed) named(nat block) {
 	s.bucket(nat.at("artefacts").text("bucket"))
 }
 
-// address adds an Elastic IP. One that is not known is for documentation (RFC 5737), and none that the cloud gives itself.
+// address adds an Elastic IP. Its address is made up if it is not known.
 func (s *awsSeed) address(id string) {
 	if id != "" && s.ips[id] == "" {
-		s.ips[id] = fmt.Sprintf("192.0.2.%d", len(s.ips)+1)
+		s.ips[id] = s.free()
 	}
 	s.add("ec2/eip:Eip", id, sim.Object{"domain": "vpc"}, sim.Object{"publicIp": s.ips[id]})
+}
+
+// free makes up a public address that nothing has, for tests of networks (198.18.0.0/15, RFC 2544). The cloud itself gives none
+// that something has already.
+func (s *awsSeed) free() string {
+	if !s.made.IsValid() {
+		s.made = netip.MustParseAddr("198.18.0.0")
+	}
+	for {
+		s.made = s.made.Next()
+		if address := s.made.String(); !slices.Contains(slices.Collect(maps.Values(s.ips)), address) {
+			return address
+		}
+	}
 }
 
 // gateway adds a NAT gateway in the public subnet of a zone, with an address of its own.
@@ -175,7 +190,9 @@ func (s *awsSeed) gateway(id, zone string) {
 		return
 	}
 	allocation := madeUp("eipalloc", id)
-	s.ips[allocation] = s.ips[id]
+	if known := s.ips[id]; known != "" {
+		s.ips[allocation] = known
+	}
 	s.address(allocation)
 	s.add("ec2/natGateway:NatGateway", id, sim.Object{
 		"subnetId": subnet, "allocationId": allocation, "connectivityType": "public", "tags": sim.Object{"Name": "main-" + zone},

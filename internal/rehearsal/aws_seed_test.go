@@ -4,7 +4,9 @@ import (
 	"archive/zip"
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -210,6 +212,49 @@ func TestWhatTheConfigurationNamesIsInTheSimulatedAWS(t *testing.T) {
 	} {
 		if got[name] != want {
 			t.Errorf("%s: %v, want %s", name, got[name], want)
+		}
+	}
+}
+
+func TestEveryAddressThatIsMadeUpIsAnotherOne(t *testing.T) {
+	for name, change := range map[string]func(zones object){
+		"of gateways": func(object) {},
+		"of more zones than a /24 has": func(zones object) {
+			for n := range 150 {
+				zones[fmt.Sprintf("zone-%03d", n)] = object{
+					"allocationId": fmt.Sprintf("eipalloc-1%016x", n), "standby": object{"allocationId": fmt.Sprintf("eipalloc-2%016x", n)},
+				}
+			}
+		},
+	} {
+		block := landed()
+		zones := block["nat"].(object)["zones"].(object)
+		change(zones)
+		got := look(t, freshAWS(t, configured(t, block)), func(ctx *pulumi.Context, find func(string, any, error)) {
+			for _, z := range zones {
+				z, standby := z.(object), z.(object)["standby"].(object)
+				for _, id := range []any{z["allocationId"], standby["allocationId"]} {
+					if id, ok := id.(string); ok {
+						found, err := ec2.GetElasticIp(ctx, &ec2.GetElasticIpArgs{Id: &id})
+						find(id, found.PublicIp, err)
+					}
+				}
+				if id, ok := standby["gatewayId"].(string); ok {
+					found, err := ec2.LookupNatGateway(ctx, &ec2.LookupNatGatewayArgs{Id: &id})
+					find(id, found.PublicIp, err)
+				}
+			}
+		})
+		holders := map[string]string{}
+		for id, address := range got {
+			address := fmt.Sprint(address)
+			if a, err := netip.ParseAddr(address); err != nil || !netip.MustParsePrefix("198.18.0.0/15").Contains(a) {
+				t.Errorf("%s: the address of %s is %q", name, id, address)
+			}
+			if other, ok := holders[address]; ok {
+				t.Errorf("%s: %s and %s have %s", name, id, other, address)
+			}
+			holders[address] = id
 		}
 	}
 }
