@@ -106,6 +106,13 @@ func TestRehearseShowsPeopleATableAndTheProgress(t *testing.T) {
 	}
 }
 
+func TestTheVerdictNamesTheStackThatWasAskedFor(t *testing.T) {
+	status, stdout, stderr := polynat(t, "rehearse", "huaweicloud", "--faults=false", "--stack", "dev")
+	if want := "\nhuaweicloud (stack dev): ok: nothing was lost but where the step interrupts by its nature\n"; status != 0 || !strings.HasSuffix(stdout, want) {
+		t.Errorf("status %d\n%s\n%s", status, stdout, stderr)
+	}
+}
+
 func TestASetupIsRehearsedAloneWhenItIsNamed(t *testing.T) {
 	for _, name := range walked() {
 		t.Run(name, func(t *testing.T) {

@@ -77,6 +77,9 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	if err != nil {
 		return err
 	}
+	if c.Flags().Changed("stack") {
+		report.Stack = flags.stack
+	}
 	if flags.format == "json" {
 		err = report.JSON(c.OutOrStdout())
 	} else {

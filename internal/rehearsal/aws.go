@@ -30,6 +30,8 @@ type awsWorld struct {
 	holes  map[string]int
 	why    map[string]string
 	ending bool
+	// left are the subnets whose way out went while all was taken down.
+	left map[string]bool
 }
 
 // awsWay is where a subnet's packets to a class of destinations go.
@@ -51,7 +53,7 @@ func (w *awsWorld) Provider() *sim.Server { return sim.NewServer(aws.Schema(), w
 func (w *awsWorld) Clone() World { return newAWSWorld(w.cloud.Clone()) }
 
 func (w *awsWorld) Watch() {
-	w.served, w.holes, w.why, w.ending = map[awsWay]bool{}, map[string]int{}, map[string]string{}, false
+	w.served, w.holes, w.why, w.ending, w.left = map[awsWay]bool{}, map[string]int{}, map[string]string{}, false, map[string]bool{}
 	w.cloud.OnChange = w.observe
 	w.observe()
 }
@@ -65,7 +67,9 @@ func (w *awsWorld) observe() {
 		switch {
 		case way.Works:
 			w.served[key] = true
-		case w.served[key] && !w.ending:
+		case w.served[key] && w.ending:
+			w.left[way.Subnet] = true
+		case w.served[key]:
 			w.holes[way.Subnet]++
 			w.why[way.Subnet] = fmt.Sprintf("subnet %s in %s had no way out to %s: %s", way.Subnet, way.Zone, way.Destination, way.Why)
 		}
@@ -89,6 +93,10 @@ func (w *awsWorld) Losses() Losses {
 			by[way.Hop] = map[string]bool{}
 		}
 		by[way.Hop][way.Subnet] = true
+		if way.Hop == aws.HopNone && w.left[way.Subnet] {
+			l.Left++
+			delete(w.left, way.Subnet)
+		}
 		if n := w.holes[way.Subnet]; n > 0 {
 			l.Holes += n
 			l.Problems = once(l.Problems, w.why[way.Subnet])
@@ -212,13 +220,16 @@ func awsMoves(b block, existing []string) []Move {
 			return nil
 		})})
 	}
-	return append(moves,
+	moves = append(moves,
 		Move{Name: "change the instance type", Configure: edit(changeType)},
 		Move{Name: "an instance dies", Still: true, Happens: func(w World) { w.(*awsWorld).kill() }},
 		Move{Name: "its successor has taken over", Still: true, Happens: func(w World) { w.(*awsWorld).wait() }},
-		Move{Name: "share the standby", Configure: edit(func(b block) error { return shareStandby(b, existing) })},
-		Move{Name: "destroy", Destroys: true},
 	)
+	// Whoever keeps gateways that exist keeps their addresses allowed, and wants no other one.
+	if b.at("nat").text("standby") != "existing" {
+		moves = append(moves, Move{Name: "share the standby", Configure: edit(func(b block) error { return shareStandby(b, existing) })})
+	}
+	return append(moves, Move{Name: "destroy", Destroys: true})
 }
 
 // placeholder stands for the two programs that are deployed: a rehearsal deploys no machine on which they would run.

@@ -96,6 +96,16 @@ func well(t *testing.T, report *rehearsal.Report) map[string]string {
 	return reached
 }
 
+// printed is a report for people.
+func printed(t *testing.T, report *rehearsal.Report) string {
+	t.Helper()
+	var text bytes.Buffer
+	if err := report.Text(&text); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
 // look runs lookups in the cloud of a setup and returns what they find.
 func look(t *testing.T, setup rehearsal.Setup, program func(ctx *pulumi.Context, find func(name string, value any, err error))) map[string]any {
 	t.Helper()
@@ -130,7 +140,7 @@ func TestANetworkWithNATGatewaysIsRehearsedFromTheTakeOverOn(t *testing.T) {
 	}
 	report := walkAWS(t, config, 3, setup)
 	reached := well(t, report)
-	for name, want := range map[string]string{"deploy": "3 by instance", "an instance dies": "by nat gateway", "share the standby": "3 by instance"} {
+	for name, want := range map[string]string{"deploy": "3 by instance", "an instance dies": "by nat gateway", "destroy": "3 nowhere"} {
 		if !strings.Contains(reached[name], want) {
 			t.Errorf("%s: subnets leave %q, want %s", name, reached[name], want)
 		}
@@ -138,10 +148,14 @@ func TestANetworkWithNATGatewaysIsRehearsedFromTheTakeOverOn(t *testing.T) {
 	if deploy := report.Setups[0].Steps[0]; deploy.Faults != 3 && !race {
 		t.Errorf("%d operations of the take-over were made to fail, want 3", deploy.Faults)
 	}
-	for _, name := range []string{"add a zone", "remove zone eu-west-1a"} {
+	for _, name := range []string{"add a zone", "remove zone eu-west-1a", "share the standby"} {
 		if _, ok := reached[name]; ok {
-			t.Errorf("%s: a network that exists keeps its zones", name)
+			t.Errorf("%s: a network that exists keeps its zones and its gateways", name)
 		}
+	}
+	text := printed(t, report)
+	if want := "\naws: ok: nothing was lost but where destroy takes the routes with it (3 subnets are left without a way out)\n"; !strings.HasSuffix(text, want) {
+		t.Errorf("the report does not end with %q:\n%s", want, text)
 	}
 }
 
@@ -167,6 +181,10 @@ func TestATakeOverThatTheProgramRefusesIsRefusedInTheRehearsal(t *testing.T) {
 		report := walkAWS(t, config, 0, freshAWS(t, config))
 		if steps := report.Setups[0].Steps; report.OK || len(steps) != 1 || !strings.Contains(strings.Join(steps[0].Problems, "\n"), test.want) {
 			t.Errorf("%s: %+v, want %s", name, steps, test.want)
+		}
+		// A table of a step that did nothing would only say that nothing is reached.
+		if text := printed(t, report); !strings.HasPrefix(text, "step deploy: ") || strings.Contains(text, "nowhere") || !strings.HasSuffix(text, "\n\naws: FAILED: see above\n") {
+			t.Errorf("%s: the report is\n%s", name, text)
 		}
 	}
 }
@@ -311,12 +329,9 @@ func TestADiscoveredNetworkIsMadeUpAndTheReportSaysSo(t *testing.T) {
 			if got := well(t, report)["deploy"]; got != test.leave {
 				t.Errorf("subnets leave %q, want %s", got, test.leave)
 			}
-			var text bytes.Buffer
-			if err := report.Text(&text); err != nil {
-				t.Fatal(err)
-			}
-			if want := "\nmade up: a VPC that discovery finds, with a public and a private subnet in " + test.zones + "\n"; strings.Count(text.String(), want) != 1 {
-				t.Errorf("the report does not say %q:\n%s", want, text.String())
+			text := printed(t, report)
+			if want := "\nmade up: a VPC that discovery finds, with a public and a private subnet in " + test.zones + "\n"; strings.Count(text, want) != 1 {
+				t.Errorf("the report does not say %q:\n%s", want, text)
 			}
 		})
 	}

@@ -39,6 +39,8 @@ type Losses struct {
 	Holes, Lost, Cut int
 	// Problems say where, once each.
 	Problems []string
+	// Left are the subnets without a way out that a destroyed network leaves behind, by the nature of the step.
+	Left int
 	// Leaks are connections that got somewhere they must not, whatever the step.
 	Leaks []string
 	// Reaches says for people what is reached now; empty where the counts say it all.
@@ -116,6 +118,7 @@ type Step struct {
 	Reaches string `json:"reaches,omitempty"`
 
 	interrupts bool // by design
+	left       int  // subnets without a way out, by design
 }
 
 // SetupReport is the report of one setup.
@@ -134,6 +137,8 @@ type SetupReport struct {
 type Report struct {
 	OK     bool          `json:"ok"`
 	Setups []SetupReport `json:"setups"`
+	// Stack is named in the verdict for people; empty for none.
+	Stack string `json:"-"`
 }
 
 // Progress hears how a rehearsal goes on. Calls do not overlap.
@@ -305,7 +310,7 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 		return step, nil
 	}
 	losses := w.setup.World.Losses()
-	step.Reaches = losses.Reaches
+	step.Reaches, step.left = losses.Reaches, losses.Left
 	step.add(losses, move.Cuts, move.Interrupts, "")
 	if !move.Destroys {
 		step.add(before.Clone().Deprive(ops), true, move.Interrupts, "if its creations failed or came late: ")
