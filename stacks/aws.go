@@ -24,8 +24,8 @@ const (
 // awsConfig is the block polynat:aws.
 type awsConfig struct {
 	VPC       *awsVPC           `config:"vpc"`
-	Discovery *awsDiscovery     `config:"discovery"`
-	NAT       *awsNAT           `config:"nat"`
+	Discovery *awsDiscovery     `config:"discovery" empty:"give vpc: its id, its name or tags of it"`
+	NAT       *awsNAT           `config:"nat" empty:"defaults"`
 	Traffic   *awsTraffic       `config:"traffic"`
 	Tags      map[string]string `config:"tags"`
 }
@@ -43,7 +43,7 @@ type awsVPCZone struct {
 
 // awsDiscovery finds the zones of a network that exists.
 type awsDiscovery struct {
-	VPC         awsDiscoveryVPC   `config:"vpc"`
+	VPC         awsDiscoveryVPC   `config:"vpc" empty:"give its id, its name or tags of it"`
 	PublicTags  map[string]string `config:"publicTags"`
 	PrivateTags map[string]string `config:"privateTags"`
 	Zones       []string          `config:"zones"`

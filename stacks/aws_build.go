@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,13 +23,35 @@ import (
 	"polynat/internal/problem"
 )
 
+// awsRegion is the form of the regions of all of AWS's partitions.
+var awsRegion = regexp.MustCompile(`^(af|ap|ca|cn|eu|eu-isoe|eusc-de|il|me|mx|sa|us|us-gov|us-iso|us-isob|us-isof)-(north|south|east|west|central|northeast|northwest|southeast|southwest)-\d$`)
+
+// checkAWSProvider finds what is wrong with the region before anything is looked up in it or, in a rehearsal, made up.
+func checkAWSProvider(block map[string]any, value func(key string) string) error {
+	_, vpc := block["vpc"]
+	if _, nat := block["nat"]; !vpc && !nat {
+		return nil
+	}
+	switch region := value("region"); {
+	case region == "":
+		return missingAWSRegion()
+	case !awsRegion.MatchString(region):
+		return problem.Problem{Field: "aws:region", Value: strconv.Quote(region), Rule: "is no region of AWS", WayOut: "set the region of the VPC, such as: pulumi config set aws:region eu-west-1"}
+	}
+	return nil
+}
+
+func missingAWSRegion() error {
+	return missing("aws:region", "set the region of the VPC: pulumi config set aws:region eu-west-1")
+}
+
 // newAWSProvider makes the one provider of the setup from the keys of the namespace aws. An explicit provider does not read
 // them by itself.
 func newAWSProvider(ctx *pulumi.Context) (*aws.Provider, string, error) {
 	c := config.New(ctx, "aws")
 	region, err := c.Try("region")
 	if err != nil {
-		return nil, "", missing("aws:region", "set the region of the VPC: pulumi config set aws:region eu-west-1")
+		return nil, "", missingAWSRegion()
 	}
 	args := &aws.ProviderArgs{Region: pulumi.String(region)}
 	fields := awsProviderFields(args)

@@ -282,6 +282,21 @@ var badAWS = []struct {
 	{"a tag that polynat sets", func(a *aw) { a.set("tags", block{"polynat:nat": "mine"}) }},
 	{"negative traffic", func(a *aw) { a.set("traffic.outGb", -1) }},
 	{"no region", func(a *aw) { delete(a.config, "aws:region") }},
+	{"a region that is none", func(a *aw) { a.config["aws:region"] = "eu-wset-1" }},
+	{"a zone for a region", func(a *aw) { a.config["aws:region"] = "eu-west-1a" }},
+	{"a block nat without a network", func(a *aw) {
+		a.set("vpc", nil)
+		a.set("nat", block{})
+	}},
+	{"keys without a value, where leaving them out would be an error too", func(a *aw) {
+		a.set("vpc", nil)
+		a.set("discovery", block{"vpc": block{}})
+		a.block["nat"] = nil
+	}},
+	{"a discovery of nothing", func(a *aw) {
+		a.set("vpc", nil)
+		a.set("discovery", block{})
+	}},
 	{"a provider's key that would have no effect", func(a *aw) { a.config["aws:s3UsePathStyle"] = "true" }},
 	{"provider's keys that cannot be read", func(a *aw) {
 		a.config["aws:allowedAccountIds"] = "123456789012"
@@ -443,5 +458,35 @@ func TestTheKeysOfAWSsProviderArePassedOnAndSecretsStaySecret(t *testing.T) {
 	}
 	if diff := cmp.Diff(secrets, provider.Secrets); diff != "" {
 		t.Errorf("secrets (-want +got):\n%s", diff)
+	}
+}
+
+// What leaves every default stands, and needs nothing more than a network and a region.
+func TestABlockNATMayBeEmpty(t *testing.T) {
+	for _, network := range []string{
+		`"discovery": {"vpc": {"name": "main"}}`,
+		`"vpc": {"cidr": "10.0.0.0/16", "zones": {"eu-west-1a": {"public": "10.0.0.0/24", "private": {"app": "10.0.1.0/24"}}}}`,
+	} {
+		config := map[string]string{"aws:region": "eu-west-1", awsKey: "{" + network + `, "nat": {}}`}
+		if err := stacks.Check(stacks.Setups(), "polynat", "prod", config); err != nil {
+			t.Errorf("%s: %v", network, err)
+		}
+	}
+}
+
+func TestRegionsOfAWS(t *testing.T) {
+	for region, is := range map[string]bool{
+		"eu-west-1": true, "us-east-2": true, "ap-southeast-7": true, "ca-west-1": true, "il-central-1": true, "mx-central-1": true, "cn-northwest-1": true,
+		"us-gov-west-1": true, "us-iso-east-1": true, "eusc-de-east-1": true,
+		"eu-wset-1": false, "ue-west-1": false, "eu-west": false, "eu-west-1a": false, "EU-WEST-1": false, "eu west 1": false, "Ireland": false,
+	} {
+		config := map[string]string{"aws:region": region, awsKey: `{"discovery": {"vpc": {"name": "main"}}, "nat": {}}`}
+		if err := stacks.Check(stacks.Setups(), "polynat", "prod", config); (err == nil) != is {
+			t.Errorf("%s: %v", region, err)
+		}
+	}
+	// A stack without AWS needs none.
+	if err := stacks.Check(stacks.Setups(), "polynat", "prod", map[string]string{"aws:region": "eu-wset-1"}); err != nil {
+		t.Error(err)
 	}
 }

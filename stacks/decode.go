@@ -45,6 +45,33 @@ func decode(path string, block map[string]any, target any) error {
 	return errors.Join(decodeInto(path, block, reflect.ValueOf(target).Elem())...)
 }
 
+// allDefaults is the tag of a block that may be empty.
+const allDefaults = "defaults"
+
+// empty is the problem of a key without a value: more likely a mistake than a wish for the default.
+func empty(path, wayOut string) error {
+	if wayOut == "" {
+		wayOut = "fill it, or leave the key out for its default"
+	}
+	return migration.Problem{Field: path, Rule: "is empty", WayOut: wayOut}
+}
+
+// decodeField decodes the value of a key. Its tag empty says what an empty value means: that all is as by default, or, where leaving
+// the key out would be an error too, the way out of that.
+func decodeField(path string, value any, field reflect.StructField, target reflect.Value) []error {
+	means := field.Tag.Get("empty")
+	switch {
+	case !isEmpty(value):
+		return decodeInto(path, value, target)
+	case means != allDefaults:
+		return []error{empty(path, means)}
+	case value == nil:
+		return []error{empty(path, "fill it, or write {} for the defaults")}
+	}
+	target.Set(reflect.New(field.Type.Elem()))
+	return nil
+}
+
 // decodeInto decodes one value. A library such as mapstructure stops at the first wrong type of a block, leaves unknown keys
 // beside it unsaid and takes keys in any spelling; here every problem has to be said at once.
 func decodeInto(path string, value any, target reflect.Value) []error {
@@ -54,8 +81,7 @@ func decodeInto(path string, value any, target reflect.Value) []error {
 		return decodeInto(path, value, made.Elem())
 	}
 	if isEmpty(value) {
-		// More likely a mistake than a wish for the default.
-		return []error{migration.Problem{Field: path, Rule: "is empty", WayOut: "fill it, or leave the key out for its default"}}
+		return []error{empty(path, "")}
 	}
 	var problems []error
 	switch v := value.(type) {
@@ -141,7 +167,7 @@ func decodeStruct(path string, block map[string]any, target reflect.Value) []err
 	var problems []error
 	for _, key := range slices.Sorted(maps.Keys(block)) {
 		if i, ok := fields[key]; ok {
-			problems = append(problems, decodeInto(path+"."+key, block[key], target.Field(i))...)
+			problems = append(problems, decodeField(path+"."+key, block[key], target.Type().Field(i), target.Field(i))...)
 		} else {
 			problems = append(problems, migration.Problem{Field: path + "." + key, Rule: "is not a known key", WayOut: "use one of " + strings.Join(known, ", ")})
 		}

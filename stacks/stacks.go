@@ -21,6 +21,9 @@ type Setup struct {
 	Name string
 	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
 	ProviderKeys []string
+	// CheckProvider finds what is wrong with the keys of the provider, each of which value returns, empty if it is not set. Nil if there is
+	// nothing to check before Run.
+	CheckProvider func(config map[string]any, value func(key string) string) error
 	// Check finds what is wrong with a block without looking at the cloud. Its arguments are those of Run; last may be nil, for
 	// a check without a stack. Nil if there is nothing to check.
 	Check func(project, stack string, config, last map[string]any) error
@@ -32,7 +35,7 @@ type Setup struct {
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
-		{Name: "aws", ProviderKeys: awsProviderKeys(), Check: checkAWS, Run: runAWS},
+		{Name: "aws", ProviderKeys: awsProviderKeys(), CheckProvider: checkAWSProvider, Check: checkAWS, Run: runAWS},
 		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, Run: runAlicloud},
 		{Name: "huaweicloud", ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
 	}
@@ -57,7 +60,10 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 			if err == nil && s.Check != nil {
 				err = s.Check(ctx.Project(), ctx.Stack(), configs[i], recorded[i])
 			}
-			problems = append(problems, err)
+			problems = append(problems, err, s.checkProvider(configs[i], func(key string) string {
+				text, _ := ctx.GetConfig(key)
+				return text
+			}))
 		}
 		if err := errors.Join(problems...); err != nil {
 			return err
@@ -83,9 +89,17 @@ func Check(setups []Setup, project, stack string, config map[string]string) erro
 		if err == nil && s.Check != nil {
 			err = s.Check(project, stack, block, nil)
 		}
-		problems = append(problems, err)
+		problems = append(problems, err, s.checkProvider(block, func(key string) string { return config[key] }))
 	}
 	return errors.Join(problems...)
+}
+
+// checkProvider calls CheckProvider with what full returns for a full key.
+func (s Setup) checkProvider(block map[string]any, full func(key string) string) error {
+	if s.CheckProvider == nil {
+		return nil
+	}
+	return s.CheckProvider(block, func(key string) string { return full(s.Name + ":" + key) })
 }
 
 // checkKeys refuses keys of the namespace that are not in the table, and keys of a provider that it would not get: an
