@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"cmp"
 	"regexp"
 	"strings"
 	"testing"
@@ -132,4 +133,88 @@ func awsChildTable(t *testing.T, c component) string {
 		}
 	}
 	return table("child | type | when", rows)
+}
+
+// awsActions are what making, tagging and deleting a child takes, by its type.
+var awsActions = map[string][]string{
+	"autoscaling/group:Group":                                    {"autoscaling:CreateAutoScalingGroup", "autoscaling:UpdateAutoScalingGroup", "autoscaling:DeleteAutoScalingGroup", "autoscaling:CreateOrUpdateTags"},
+	"autoscaling/lifecycleHook:LifecycleHook":                    {"autoscaling:PutLifecycleHook", "autoscaling:DeleteLifecycleHook"},
+	"cloudwatch/dashboard:Dashboard":                             {"cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards"},
+	"cloudwatch/eventRule:EventRule":                             {"events:PutRule", "events:DeleteRule", "events:TagResource"},
+	"cloudwatch/eventTarget:EventTarget":                         {"events:PutTargets", "events:RemoveTargets"},
+	"cloudwatch/logGroup:LogGroup":                               {"logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:DeleteLogGroup", "logs:TagResource"},
+	"cloudwatch/metricAlarm:MetricAlarm":                         {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"},
+	"ec2/eip:Eip":                                                {"ec2:AllocateAddress", "ec2:ReleaseAddress", "ec2:CreateTags"},
+	"ec2/internetGateway:InternetGateway":                        {"ec2:CreateInternetGateway", "ec2:AttachInternetGateway", "ec2:DetachInternetGateway", "ec2:DeleteInternetGateway", "ec2:CreateTags"},
+	"ec2/launchTemplate:LaunchTemplate":                          {"ec2:CreateLaunchTemplate", "ec2:CreateLaunchTemplateVersion", "ec2:DeleteLaunchTemplate", "ec2:CreateTags"},
+	"ec2/natGateway:NatGateway":                                  {"ec2:CreateNatGateway", "ec2:DeleteNatGateway", "ec2:CreateTags"},
+	"ec2/networkInterface:NetworkInterface":                      {"ec2:CreateNetworkInterface", "ec2:DeleteNetworkInterface", "ec2:CreateTags"},
+	"ec2/route:Route":                                            {"ec2:CreateRoute", "ec2:DeleteRoute"},
+	"ec2/routeTable:RouteTable":                                  {"ec2:CreateRouteTable", "ec2:DeleteRouteTable", "ec2:CreateTags"},
+	"ec2/routeTableAssociation:RouteTableAssociation":            {"ec2:AssociateRouteTable", "ec2:DisassociateRouteTable"},
+	"ec2/securityGroup:SecurityGroup":                            {"ec2:CreateSecurityGroup", "ec2:DeleteSecurityGroup", "ec2:RevokeSecurityGroupEgress", "ec2:CreateTags"},
+	"ec2/subnet:Subnet":                                          {"ec2:CreateSubnet", "ec2:DeleteSubnet", "ec2:CreateTags"},
+	"ec2/subnetCidrReservation:SubnetCidrReservation":            {"ec2:CreateSubnetCidrReservation", "ec2:DeleteSubnetCidrReservation"},
+	"ec2/vpc:Vpc":                                                {"ec2:CreateVpc", "ec2:ModifyVpcAttribute", "ec2:DeleteVpc", "ec2:CreateTags"},
+	"ec2/vpcEndpoint:VpcEndpoint":                                {"ec2:CreateVpcEndpoint", "ec2:DeleteVpcEndpoints", "ec2:CreateTags"},
+	"iam/instanceProfile:InstanceProfile":                        {"iam:CreateInstanceProfile", "iam:AddRoleToInstanceProfile", "iam:RemoveRoleFromInstanceProfile", "iam:DeleteInstanceProfile", "iam:TagInstanceProfile"},
+	"iam/role:Role":                                              {"iam:CreateRole", "iam:DeleteRole", "iam:PassRole", "iam:TagRole"},
+	"iam/rolePolicy:RolePolicy":                                  {"iam:PutRolePolicy", "iam:DeleteRolePolicy"},
+	"iam/rolePolicyAttachment:RolePolicyAttachment":              {"iam:AttachRolePolicy", "iam:DetachRolePolicy"},
+	"lambda/function:Function":                                   {"lambda:CreateFunction", "lambda:UpdateFunctionCode", "lambda:DeleteFunction", "lambda:TagResource"},
+	"lambda/functionEventInvokeConfig:FunctionEventInvokeConfig": {"lambda:PutFunctionEventInvokeConfig", "lambda:DeleteFunctionEventInvokeConfig"},
+	"lambda/permission:Permission":                               {"lambda:AddPermission", "lambda:RemovePermission"},
+	// S3 asks for the same action when the block is deleted.
+	"s3/bucketPublicAccessBlock:BucketPublicAccessBlock":    {"s3:PutBucketPublicAccessBlock"},
+	"s3/bucketObjectv2:BucketObjectv2":                      {"s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"},
+	"s3/bucketPolicy:BucketPolicy":                          {"s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"},
+	"s3/bucketV2:BucketV2":                                  {"s3:CreateBucket", "s3:DeleteBucket", "s3:PutBucketTagging"},
+	"scheduler/schedule:Schedule":                           {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},
+	"sns/topic:Topic":                                       {"sns:CreateTopic", "sns:DeleteTopic", "sns:TagResource"},
+	"sns/topicPolicy:TopicPolicy":                           {"sns:SetTopicAttributes"},
+	"sns/topicSubscription:TopicSubscription":               {"sns:Subscribe", "sns:Unsubscribe"},
+	"sqs/queue:Queue":                                       {"sqs:CreateQueue", "sqs:DeleteQueue", "sqs:TagQueue"},
+	"sqs/queuePolicy:QueuePolicy":                           {"sqs:SetQueueAttributes"},
+	"ssm/parameter:Parameter":                               {"ssm:PutParameter", "ssm:DeleteParameter", "ssm:AddTagsToResource"},
+	"vpc/securityGroupEgressRule:SecurityGroupEgressRule":   {"ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress", "ec2:CreateTags"},
+	"vpc/securityGroupIngressRule:SecurityGroupIngressRule": {"ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:CreateTags"},
+}
+
+// Who is given the actions of the table, and no more, can make and delete every child.
+func TestThePermissionsAreThoseOfEveryChild(t *testing.T) {
+	const reference = "docs/reference/aws.md"
+	_, section, found := strings.Cut(read(t, reference), "\n## Permissions\n")
+	section, _, _ = strings.Cut(section, "\nAnd the matching reads")
+	if !found {
+		t.Fatalf("%s: the section about permissions is gone", reference)
+	}
+	named := map[string]bool{}
+	for _, row := range strings.Split(section, "\n") {
+		service := ""
+		for _, m := range regexp.MustCompile("`(?:([a-z0-9]+):)?([A-Z]\\w+)`").FindAllStringSubmatch(row, -1) {
+			service = cmp.Or(m[1], service)
+			named[service+":"+m[2]] = true
+		}
+	}
+	made := map[string]bool{}
+	for _, children := range awsChildren {
+		for _, ch := range children {
+			made[ch.typ] = true
+		}
+	}
+	for typ := range made {
+		if len(awsActions[typ]) == 0 {
+			t.Errorf("%s: nobody says which actions it takes", typ)
+		}
+	}
+	for typ, actions := range awsActions {
+		if !made[typ] {
+			t.Errorf("%s: no component makes one", typ)
+		}
+		for _, action := range actions {
+			if !named[action] {
+				t.Errorf("%s: the permissions lack %s, which a %s takes", reference, action, typ)
+			}
+		}
+	}
 }
