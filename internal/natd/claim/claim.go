@@ -339,7 +339,7 @@ func (m *Machine) stuck(o Observation) bool {
 	if m.state.Holding || a.IsZero() || o.Now.Sub(a) <= m.config.ClaimTimeout || o.Zone == nil {
 		return false
 	}
-	return o.Zone.any(Peer) && !(o.Egress && o.Zone.any(Self))
+	return o.Zone.any(Peer) && (!o.Egress || !o.Zone.any(Self))
 }
 
 // reclaims says that the address is to be taken back from one who leaves the routes here, or has gone with it, by what the API says
