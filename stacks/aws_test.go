@@ -392,6 +392,21 @@ func TestTheNetworkOfTheStackIsTheOneThatGetsNAT(t *testing.T) {
 	}
 }
 
+// While the engine writes the state, a reader may find it empty.
+func TestTheStateIsReadOnceBeforeAnythingIsRegistered(t *testing.T) {
+	for name, change := range map[string]func(*aw){"a network of the stack": func(*aw) {}, "one that exists": (*aw).existing} {
+		a := newAW(t)
+		change(a)
+		made, err := a.run(recorder.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(made.Readings, []int{0}) {
+			t.Errorf("%s: the state is read when %v resources are registered, want once before the first", name, made.Readings)
+		}
+	}
+}
+
 func TestWhatIsFoundGetsNATAndIsShown(t *testing.T) {
 	a := newAW(t)
 	a.discovered()

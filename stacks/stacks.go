@@ -8,6 +8,8 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
+	alicloud "polynat/components/alicloud/migration"
+	"polynat/components/aws/nat"
 	"polynat/internal/migration"
 	"polynat/internal/stackoutputs"
 )
@@ -27,6 +29,8 @@ type Setup struct {
 	// Check finds what is wrong with a block without looking at the cloud. Its arguments are those of Run; last may be nil, for
 	// a check without a stack. Nil if there is nothing to check.
 	Check func(project, stack string, config, last map[string]any) error
+	// KnownBy are the outputs by which it knows its resources again in the state of the stack; nil if it does not look for them.
+	KnownBy []string
 	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
 	// last updated, nil when it has not been. It returns what to export, nil for nothing.
 	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
@@ -35,8 +39,8 @@ type Setup struct {
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
-		{Name: "aws", ProviderKeys: awsProviderKeys(), CheckProvider: checkAWSProvider, Check: checkAWS, Run: runAWS},
-		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, Run: runAlicloud},
+		{Name: "aws", ProviderKeys: awsProviderKeys(), CheckProvider: checkAWSProvider, Check: checkAWS, KnownBy: nat.KnownBy(), Run: runAWS},
+		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, KnownBy: alicloud.KnownBy(), Run: runAlicloud},
 		{Name: "huaweicloud", ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
 	}
 }
@@ -68,6 +72,11 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 		if err := errors.Join(problems...); err != nil {
 			return err
 		}
+		if known := knownBy(setups, configs); len(known) > 0 {
+			if ctx, err = stackoutputs.Remember(ctx, known...); err != nil {
+				return err
+			}
+		}
 		for i, s := range setups {
 			outputs, err := s.Run(ctx, configs[i], recorded[i])
 			if err != nil {
@@ -79,6 +88,16 @@ func Program(setups []Setup, keys []string) pulumi.RunFunc {
 		}
 		return nil
 	}
+}
+
+// knownBy are the outputs of the setups that have a block.
+func knownBy(setups []Setup, configs []map[string]any) (outputs []string) {
+	for i, s := range setups {
+		if configs[i] != nil {
+			outputs = append(outputs, s.KnownBy...)
+		}
+	}
+	return outputs
 }
 
 // Check finds what is wrong with the configuration of a stack, by full key, without running the program.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"sync"
@@ -21,6 +22,7 @@ type journal struct {
 	base    *apitype.DeploymentV3
 	entries []pulumiengine.JournalEntry
 	frozen  bool
+	writing bool // an entry has been added since the last call of read
 }
 
 var _ pulumiengine.Journal = (*journal)(nil)
@@ -46,6 +48,7 @@ func (j *journal) AddJournalEntry(e pulumiengine.JournalEntry) error {
 		return errFrozen
 	}
 	j.entries = append(j.entries, e)
+	j.writing = true
 	return nil
 }
 
@@ -59,11 +62,16 @@ func (j *journal) freeze() {
 	j.frozen = true
 }
 
-// before returns the state before the run.
-func (j *journal) before() *apitype.DeploymentV3 {
+// read returns the state before the run to a program that asks for it. The first time after each write it finds the file empty,
+// as whoever reads the one of the CLI's backend "file" in the same moment does.
+func (j *journal) read() (*apitype.DeploymentV3, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.base
+	if j.writing {
+		j.writing = false
+		return nil, fmt.Errorf("failed to load checkpoint: %w", io.EOF)
+	}
+	return j.base, nil
 }
 
 // finish returns the state that the entries make of the base, which is not modified. The journal forgets both, because

@@ -237,7 +237,11 @@ func (b backend) GetStackOutputs(_ context.Context, name string, _ func(error) e
 	if err := b.knows(name); err != nil {
 		return property.Map{}, err
 	}
-	outputs, err := rootOutputs(b.journal.before())
+	state, err := b.journal.read()
+	if err != nil {
+		return property.Map{}, err
+	}
+	outputs, err := rootOutputs(state)
 	if err != nil {
 		return property.Map{}, err
 	}
@@ -249,7 +253,11 @@ func (b backend) GetStackResourceOutputs(ctx context.Context, name string) (prop
 	if err := b.knows(name); err != nil {
 		return property.Map{}, err
 	}
-	snapshot, err := load(ctx, b.journal.before())
+	state, err := b.journal.read()
+	if err != nil {
+		return property.Map{}, err
+	}
+	snapshot, err := load(ctx, state)
 	if err != nil {
 		return property.Map{}, err
 	}

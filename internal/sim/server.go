@@ -215,11 +215,12 @@ func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	if recorded := fromWire(req.GetInputs()); len(recorded) > 0 {
 		inputs = refreshed(recorded, inputs, outputs)
 	}
-	wireInputs, err := toWire(inputs)
+	shown := over(over(fromWire(req.GetProperties()), properties(inputs)), outputs)
+	wireInputs, err := toWire(byHash(inputs).(Object))
 	if err != nil {
 		return nil, err
 	}
-	wire, err := toWire(over(over(fromWire(req.GetProperties()), properties(inputs)), outputs))
+	wire, err := toWire(byHash(shown).(Object))
 	if err != nil {
 		return nil, err
 	}

@@ -389,6 +389,30 @@ func TestReadForARefreshBringsOnlyRecordedInputsUpToDate(t *testing.T) {
 	}
 }
 
+func TestReadKnowsFilesAndArchivesByTheirHashesAlone(t *testing.T) {
+	t.Parallel()
+	const signature = "4dabf18193072939515e22adb298388d"
+	file := sim.Object{signature: "c44067f5952c0a294b673a41bacd8c17", "hash": "f1", "path": "/tmp/natd"}
+	archive := sim.Object{signature: "0def7320c3a5731c473e5ecbe6d01bc7", "hash": "a1", "path": "/tmp/code.zip"}
+	s := newServer(t, cloud{read: func(string) (sim.Object, sim.Object, bool, error) {
+		return sim.Object{"cidr": "x", "label": archive}, sim.Object{"files": []any{file}, "label": archive}, true, nil
+	}})
+	resp, err := s.Read(context.Background(), &pulumirpc.ReadRequest{
+		Urn: routeURN, Id: "r-1", Inputs: wire(t, `{"cidr": "x", "label": {"`+signature+`": "0def7320c3a5731c473e5ecbe6d01bc7", "hash": "a1"}}`),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside := map[string]any{signature: archive[signature], "hash": "a1", "assets": map[string]any{}}
+	want := []map[string]any{
+		{"cidr": "x", "label": inside},
+		{"cidr": "x", "label": inside, "files": []any{map[string]any{signature: file[signature], "hash": "f1"}}},
+	}
+	if d := cmp.Diff(want, []map[string]any{resp.GetInputs().AsMap(), resp.GetProperties().AsMap()}); d != "" {
+		t.Errorf("inputs and outputs (-want +got):\n%s", d)
+	}
+}
+
 func TestAFaultDecidesWhatBecomesOfAnOperation(t *testing.T) {
 	t.Parallel()
 	for verdict, want := range map[sim.Verdict]struct {

@@ -11,9 +11,11 @@ import (
 const (
 	// unknownSentinel is how a value that is not known yet travels.
 	unknownSentinel = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
-	// signatureKey marks an object that stands for a special value; secretSignature is the kind "secret".
-	signatureKey    = "4dabf18193072939515e22adb298388d"
-	secretSignature = "1b47061264138c4ac30d75fd1eb44270"
+	// signatureKey marks an object that stands for a special value: a secret, a file, or several in an archive.
+	signatureKey     = "4dabf18193072939515e22adb298388d"
+	secretSignature  = "1b47061264138c4ac30d75fd1eb44270"
+	assetSignature   = "c44067f5952c0a294b673a41bacd8c17"
+	archiveSignature = "0def7320c3a5731c473e5ecbe6d01bc7"
 	// defaultsKey lists, among a resource's inputs, those that the provider filled in. Bridged providers keep it in
 	// the state, so the state of a real stack means the same here.
 	defaultsKey = "__defaults"
@@ -115,6 +117,34 @@ func clone(v any) any {
 		list := make([]any, len(v))
 		for i, e := range v {
 			list[i] = clone(e)
+		}
+		return list
+	default:
+		return v
+	}
+}
+
+// byHash returns a copy of a value as providers answer a Read: the engine tells them of files and archives the hashes alone, and
+// the SDK that providers are made with gives every archive a list of files, here an empty one. The engine takes that for its
+// contents, and does not put back those that it knows (restoreElidedAssetContents in sdk/go/common/resource/plugin).
+func byHash(v any) any {
+	switch v := v.(type) {
+	case Object:
+		switch v[signatureKey] {
+		case assetSignature:
+			return Object{signatureKey: assetSignature, "hash": v["hash"]}
+		case archiveSignature:
+			return Object{signatureKey: archiveSignature, "hash": v["hash"], "assets": Object{}}
+		}
+		c := make(Object, len(v))
+		for k, e := range v {
+			c[k] = byHash(e)
+		}
+		return c
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = byHash(e)
 		}
 		return list
 	default:

@@ -65,6 +65,8 @@ type Recording struct {
 	OutputsRegistered int
 	// Invokes are the tokens of the lookups, in order; Unbound those that named no provider.
 	Invokes, Unbound []string
+	// Readings are how many objects were registered each time the state of the stack was read.
+	Readings []int
 }
 
 // monitor implements the mocks of the SDK.
@@ -157,6 +159,7 @@ func (m *monitor) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 		return resource.NewPropertyMapFromMap(map[string]any{"name": args.Args["name"].StringValue(), "outputs": m.options.Last}), nil
 	}
 	if args.Token == "pulumi:pulumi:readStackResourceOutputs" {
+		m.made.Readings = append(m.made.Readings, len(m.made.Objects))
 		return resource.NewPropertyMapFromMap(map[string]any{"name": args.Args["stackName"].StringValue(), "outputs": m.options.Held}), nil
 	}
 	if args.Provider == "" {

@@ -76,7 +76,7 @@ func (a *Args) Check(ctx *pulumi.Context, name string) error {
 		return err
 	}
 	if d.survey != nil {
-		held, err := stackoutputs.Resources(ctx)
+		held, err := stackoutputs.Resources(ctx, KnownBy()...)
 		if err != nil {
 			return err
 		}

@@ -38,6 +38,15 @@ func (a *Args) strangers(name string, d *decision, held []stackoutputs.Resource)
 	return append(problems, a.foreignPackage(name, d, held)...)
 }
 
+// KnownBy are the outputs by which the component knows its own resources again in the state of the stack. A program that reads the
+// state at its beginning, with [stackoutputs.Remember], reads these.
+func KnownBy() []string {
+	return []string{
+		"routeTableId", "destinationCidrblock", "nexthopId", "natGatewayName", "vpcId", "ipAddress", "allocationId", "sourceVswitchId", "sourceCidr",
+		"snatTableId", "externalIp", "externalPort", "ipProtocol", "bandwidthPackageId",
+	}
+}
+
 func (c claim) is(outputs map[string]any) bool {
 	for property, value := range c.properties {
 		if text, _ := outputs[property].(string); text != value {

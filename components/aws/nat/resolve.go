@@ -35,6 +35,10 @@ type resolved struct {
 	adopt map[string]map[zone.Route]string
 }
 
+// KnownBy are the outputs by which the component knows its own resources again in the state of the stack. A program that reads the
+// state at its beginning, with [stackoutputs.Remember], reads these.
+func KnownBy() []string { return []string{"cidrBlock", "tags"} }
+
 // resolve looks up, and returns every problem that this brings to light.
 func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
 	r := &resolved{publicCIDRs: map[string]string{}, addresses: map[string]netip.Addr{}, publicIPs: map[string]string{}, destinations: []netip.Prefix{route.Default()}}
@@ -67,7 +71,7 @@ func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
 	if a.NAT64 {
 		r.destinations = append(r.destinations, natzone.NAT64Prefix())
 	}
-	held, err := stackoutputs.Resources(ctx)
+	held, err := stackoutputs.Resources(ctx, KnownBy()...)
 	if err != nil {
 		return nil, err
 	}
