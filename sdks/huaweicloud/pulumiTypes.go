@@ -3605,6 +3605,640 @@ func (o GetImagesImagesImageArrayOutput) Index(i pulumi.IntInput) GetImagesImage
 	}).(GetImagesImagesImageOutput)
 }
 
+type GetNatPrivateDnatRulesRule struct {
+	BackendInterfaceId  *string `pulumi:"backendInterfaceId"`
+	BackendPrivateIp    *string `pulumi:"backendPrivateIp"`
+	BackendType         *string `pulumi:"backendType"`
+	CreatedAt           *string `pulumi:"createdAt"`
+	Description         *string `pulumi:"description"`
+	EnterpriseProjectId *string `pulumi:"enterpriseProjectId"`
+	GatewayId           *string `pulumi:"gatewayId"`
+	Id                  *string `pulumi:"id"`
+	InternalServicePort *string `pulumi:"internalServicePort"`
+	Protocol            *string `pulumi:"protocol"`
+	Status              *string `pulumi:"status"`
+	TransitIpId         *string `pulumi:"transitIpId"`
+	TransitServicePort  *string `pulumi:"transitServicePort"`
+	UpdatedAt           *string `pulumi:"updatedAt"`
+}
+
+// GetNatPrivateDnatRulesRuleInput is an input type that accepts GetNatPrivateDnatRulesRuleArgs and GetNatPrivateDnatRulesRuleOutput values.
+// You can construct a concrete instance of `GetNatPrivateDnatRulesRuleInput` via:
+//
+//	GetNatPrivateDnatRulesRuleArgs{...}
+type GetNatPrivateDnatRulesRuleInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateDnatRulesRuleOutput() GetNatPrivateDnatRulesRuleOutput
+	ToGetNatPrivateDnatRulesRuleOutputWithContext(context.Context) GetNatPrivateDnatRulesRuleOutput
+}
+
+type GetNatPrivateDnatRulesRuleArgs struct {
+	BackendInterfaceId  pulumi.StringPtrInput `pulumi:"backendInterfaceId"`
+	BackendPrivateIp    pulumi.StringPtrInput `pulumi:"backendPrivateIp"`
+	BackendType         pulumi.StringPtrInput `pulumi:"backendType"`
+	CreatedAt           pulumi.StringPtrInput `pulumi:"createdAt"`
+	Description         pulumi.StringPtrInput `pulumi:"description"`
+	EnterpriseProjectId pulumi.StringPtrInput `pulumi:"enterpriseProjectId"`
+	GatewayId           pulumi.StringPtrInput `pulumi:"gatewayId"`
+	Id                  pulumi.StringPtrInput `pulumi:"id"`
+	InternalServicePort pulumi.StringPtrInput `pulumi:"internalServicePort"`
+	Protocol            pulumi.StringPtrInput `pulumi:"protocol"`
+	Status              pulumi.StringPtrInput `pulumi:"status"`
+	TransitIpId         pulumi.StringPtrInput `pulumi:"transitIpId"`
+	TransitServicePort  pulumi.StringPtrInput `pulumi:"transitServicePort"`
+	UpdatedAt           pulumi.StringPtrInput `pulumi:"updatedAt"`
+}
+
+func (GetNatPrivateDnatRulesRuleArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateDnatRulesRule)(nil)).Elem()
+}
+
+func (i GetNatPrivateDnatRulesRuleArgs) ToGetNatPrivateDnatRulesRuleOutput() GetNatPrivateDnatRulesRuleOutput {
+	return i.ToGetNatPrivateDnatRulesRuleOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateDnatRulesRuleArgs) ToGetNatPrivateDnatRulesRuleOutputWithContext(ctx context.Context) GetNatPrivateDnatRulesRuleOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateDnatRulesRuleOutput)
+}
+
+// GetNatPrivateDnatRulesRuleArrayInput is an input type that accepts GetNatPrivateDnatRulesRuleArray and GetNatPrivateDnatRulesRuleArrayOutput values.
+// You can construct a concrete instance of `GetNatPrivateDnatRulesRuleArrayInput` via:
+//
+//	GetNatPrivateDnatRulesRuleArray{ GetNatPrivateDnatRulesRuleArgs{...} }
+type GetNatPrivateDnatRulesRuleArrayInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateDnatRulesRuleArrayOutput() GetNatPrivateDnatRulesRuleArrayOutput
+	ToGetNatPrivateDnatRulesRuleArrayOutputWithContext(context.Context) GetNatPrivateDnatRulesRuleArrayOutput
+}
+
+type GetNatPrivateDnatRulesRuleArray []GetNatPrivateDnatRulesRuleInput
+
+func (GetNatPrivateDnatRulesRuleArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateDnatRulesRule)(nil)).Elem()
+}
+
+func (i GetNatPrivateDnatRulesRuleArray) ToGetNatPrivateDnatRulesRuleArrayOutput() GetNatPrivateDnatRulesRuleArrayOutput {
+	return i.ToGetNatPrivateDnatRulesRuleArrayOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateDnatRulesRuleArray) ToGetNatPrivateDnatRulesRuleArrayOutputWithContext(ctx context.Context) GetNatPrivateDnatRulesRuleArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateDnatRulesRuleArrayOutput)
+}
+
+type GetNatPrivateDnatRulesRuleOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateDnatRulesRuleOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateDnatRulesRule)(nil)).Elem()
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) ToGetNatPrivateDnatRulesRuleOutput() GetNatPrivateDnatRulesRuleOutput {
+	return o
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) ToGetNatPrivateDnatRulesRuleOutputWithContext(ctx context.Context) GetNatPrivateDnatRulesRuleOutput {
+	return o
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) BackendInterfaceId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.BackendInterfaceId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) BackendPrivateIp() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.BackendPrivateIp }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) BackendType() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.BackendType }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) CreatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.CreatedAt }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) Description() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.Description }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) EnterpriseProjectId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.EnterpriseProjectId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) GatewayId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.GatewayId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) Id() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.Id }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) InternalServicePort() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.InternalServicePort }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) Protocol() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.Protocol }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) Status() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.Status }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) TransitIpId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.TransitIpId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) TransitServicePort() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.TransitServicePort }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateDnatRulesRuleOutput) UpdatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateDnatRulesRule) *string { return v.UpdatedAt }).(pulumi.StringPtrOutput)
+}
+
+type GetNatPrivateDnatRulesRuleArrayOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateDnatRulesRuleArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateDnatRulesRule)(nil)).Elem()
+}
+
+func (o GetNatPrivateDnatRulesRuleArrayOutput) ToGetNatPrivateDnatRulesRuleArrayOutput() GetNatPrivateDnatRulesRuleArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateDnatRulesRuleArrayOutput) ToGetNatPrivateDnatRulesRuleArrayOutputWithContext(ctx context.Context) GetNatPrivateDnatRulesRuleArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateDnatRulesRuleArrayOutput) Index(i pulumi.IntInput) GetNatPrivateDnatRulesRuleOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) GetNatPrivateDnatRulesRule {
+		return vs[0].([]GetNatPrivateDnatRulesRule)[vs[1].(int)]
+	}).(GetNatPrivateDnatRulesRuleOutput)
+}
+
+type GetNatPrivateGatewaysGateway struct {
+	CreatedAt           *string           `pulumi:"createdAt"`
+	Description         *string           `pulumi:"description"`
+	EnterpriseProjectId *string           `pulumi:"enterpriseProjectId"`
+	Id                  *string           `pulumi:"id"`
+	Name                *string           `pulumi:"name"`
+	NgportIpAddress     *string           `pulumi:"ngportIpAddress"`
+	RuleMax             *float64          `pulumi:"ruleMax"`
+	Spec                *string           `pulumi:"spec"`
+	Status              *string           `pulumi:"status"`
+	SubnetId            *string           `pulumi:"subnetId"`
+	Tags                map[string]string `pulumi:"tags"`
+	UpdatedAt           *string           `pulumi:"updatedAt"`
+	VpcId               *string           `pulumi:"vpcId"`
+}
+
+// GetNatPrivateGatewaysGatewayInput is an input type that accepts GetNatPrivateGatewaysGatewayArgs and GetNatPrivateGatewaysGatewayOutput values.
+// You can construct a concrete instance of `GetNatPrivateGatewaysGatewayInput` via:
+//
+//	GetNatPrivateGatewaysGatewayArgs{...}
+type GetNatPrivateGatewaysGatewayInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateGatewaysGatewayOutput() GetNatPrivateGatewaysGatewayOutput
+	ToGetNatPrivateGatewaysGatewayOutputWithContext(context.Context) GetNatPrivateGatewaysGatewayOutput
+}
+
+type GetNatPrivateGatewaysGatewayArgs struct {
+	CreatedAt           pulumi.StringPtrInput  `pulumi:"createdAt"`
+	Description         pulumi.StringPtrInput  `pulumi:"description"`
+	EnterpriseProjectId pulumi.StringPtrInput  `pulumi:"enterpriseProjectId"`
+	Id                  pulumi.StringPtrInput  `pulumi:"id"`
+	Name                pulumi.StringPtrInput  `pulumi:"name"`
+	NgportIpAddress     pulumi.StringPtrInput  `pulumi:"ngportIpAddress"`
+	RuleMax             pulumi.Float64PtrInput `pulumi:"ruleMax"`
+	Spec                pulumi.StringPtrInput  `pulumi:"spec"`
+	Status              pulumi.StringPtrInput  `pulumi:"status"`
+	SubnetId            pulumi.StringPtrInput  `pulumi:"subnetId"`
+	Tags                pulumi.StringMapInput  `pulumi:"tags"`
+	UpdatedAt           pulumi.StringPtrInput  `pulumi:"updatedAt"`
+	VpcId               pulumi.StringPtrInput  `pulumi:"vpcId"`
+}
+
+func (GetNatPrivateGatewaysGatewayArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateGatewaysGateway)(nil)).Elem()
+}
+
+func (i GetNatPrivateGatewaysGatewayArgs) ToGetNatPrivateGatewaysGatewayOutput() GetNatPrivateGatewaysGatewayOutput {
+	return i.ToGetNatPrivateGatewaysGatewayOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateGatewaysGatewayArgs) ToGetNatPrivateGatewaysGatewayOutputWithContext(ctx context.Context) GetNatPrivateGatewaysGatewayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateGatewaysGatewayOutput)
+}
+
+// GetNatPrivateGatewaysGatewayArrayInput is an input type that accepts GetNatPrivateGatewaysGatewayArray and GetNatPrivateGatewaysGatewayArrayOutput values.
+// You can construct a concrete instance of `GetNatPrivateGatewaysGatewayArrayInput` via:
+//
+//	GetNatPrivateGatewaysGatewayArray{ GetNatPrivateGatewaysGatewayArgs{...} }
+type GetNatPrivateGatewaysGatewayArrayInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateGatewaysGatewayArrayOutput() GetNatPrivateGatewaysGatewayArrayOutput
+	ToGetNatPrivateGatewaysGatewayArrayOutputWithContext(context.Context) GetNatPrivateGatewaysGatewayArrayOutput
+}
+
+type GetNatPrivateGatewaysGatewayArray []GetNatPrivateGatewaysGatewayInput
+
+func (GetNatPrivateGatewaysGatewayArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateGatewaysGateway)(nil)).Elem()
+}
+
+func (i GetNatPrivateGatewaysGatewayArray) ToGetNatPrivateGatewaysGatewayArrayOutput() GetNatPrivateGatewaysGatewayArrayOutput {
+	return i.ToGetNatPrivateGatewaysGatewayArrayOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateGatewaysGatewayArray) ToGetNatPrivateGatewaysGatewayArrayOutputWithContext(ctx context.Context) GetNatPrivateGatewaysGatewayArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateGatewaysGatewayArrayOutput)
+}
+
+type GetNatPrivateGatewaysGatewayOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateGatewaysGatewayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateGatewaysGateway)(nil)).Elem()
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) ToGetNatPrivateGatewaysGatewayOutput() GetNatPrivateGatewaysGatewayOutput {
+	return o
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) ToGetNatPrivateGatewaysGatewayOutputWithContext(ctx context.Context) GetNatPrivateGatewaysGatewayOutput {
+	return o
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) CreatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.CreatedAt }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) Description() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.Description }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) EnterpriseProjectId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.EnterpriseProjectId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) Id() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.Id }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) Name() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.Name }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) NgportIpAddress() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.NgportIpAddress }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) RuleMax() pulumi.Float64PtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *float64 { return v.RuleMax }).(pulumi.Float64PtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) Spec() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.Spec }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) Status() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.Status }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) SubnetId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.SubnetId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) Tags() pulumi.StringMapOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) map[string]string { return v.Tags }).(pulumi.StringMapOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) UpdatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.UpdatedAt }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateGatewaysGatewayOutput) VpcId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateGatewaysGateway) *string { return v.VpcId }).(pulumi.StringPtrOutput)
+}
+
+type GetNatPrivateGatewaysGatewayArrayOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateGatewaysGatewayArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateGatewaysGateway)(nil)).Elem()
+}
+
+func (o GetNatPrivateGatewaysGatewayArrayOutput) ToGetNatPrivateGatewaysGatewayArrayOutput() GetNatPrivateGatewaysGatewayArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateGatewaysGatewayArrayOutput) ToGetNatPrivateGatewaysGatewayArrayOutputWithContext(ctx context.Context) GetNatPrivateGatewaysGatewayArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateGatewaysGatewayArrayOutput) Index(i pulumi.IntInput) GetNatPrivateGatewaysGatewayOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) GetNatPrivateGatewaysGateway {
+		return vs[0].([]GetNatPrivateGatewaysGateway)[vs[1].(int)]
+	}).(GetNatPrivateGatewaysGatewayOutput)
+}
+
+type GetNatPrivateSnatRulesRule struct {
+	Cidr                *string `pulumi:"cidr"`
+	CreatedAt           *string `pulumi:"createdAt"`
+	Description         *string `pulumi:"description"`
+	EnterpriseProjectId *string `pulumi:"enterpriseProjectId"`
+	GatewayId           *string `pulumi:"gatewayId"`
+	Id                  *string `pulumi:"id"`
+	Status              *string `pulumi:"status"`
+	SubnetId            *string `pulumi:"subnetId"`
+	TransitIpAddress    *string `pulumi:"transitIpAddress"`
+	TransitIpId         *string `pulumi:"transitIpId"`
+	UpdatedAt           *string `pulumi:"updatedAt"`
+}
+
+// GetNatPrivateSnatRulesRuleInput is an input type that accepts GetNatPrivateSnatRulesRuleArgs and GetNatPrivateSnatRulesRuleOutput values.
+// You can construct a concrete instance of `GetNatPrivateSnatRulesRuleInput` via:
+//
+//	GetNatPrivateSnatRulesRuleArgs{...}
+type GetNatPrivateSnatRulesRuleInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateSnatRulesRuleOutput() GetNatPrivateSnatRulesRuleOutput
+	ToGetNatPrivateSnatRulesRuleOutputWithContext(context.Context) GetNatPrivateSnatRulesRuleOutput
+}
+
+type GetNatPrivateSnatRulesRuleArgs struct {
+	Cidr                pulumi.StringPtrInput `pulumi:"cidr"`
+	CreatedAt           pulumi.StringPtrInput `pulumi:"createdAt"`
+	Description         pulumi.StringPtrInput `pulumi:"description"`
+	EnterpriseProjectId pulumi.StringPtrInput `pulumi:"enterpriseProjectId"`
+	GatewayId           pulumi.StringPtrInput `pulumi:"gatewayId"`
+	Id                  pulumi.StringPtrInput `pulumi:"id"`
+	Status              pulumi.StringPtrInput `pulumi:"status"`
+	SubnetId            pulumi.StringPtrInput `pulumi:"subnetId"`
+	TransitIpAddress    pulumi.StringPtrInput `pulumi:"transitIpAddress"`
+	TransitIpId         pulumi.StringPtrInput `pulumi:"transitIpId"`
+	UpdatedAt           pulumi.StringPtrInput `pulumi:"updatedAt"`
+}
+
+func (GetNatPrivateSnatRulesRuleArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateSnatRulesRule)(nil)).Elem()
+}
+
+func (i GetNatPrivateSnatRulesRuleArgs) ToGetNatPrivateSnatRulesRuleOutput() GetNatPrivateSnatRulesRuleOutput {
+	return i.ToGetNatPrivateSnatRulesRuleOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateSnatRulesRuleArgs) ToGetNatPrivateSnatRulesRuleOutputWithContext(ctx context.Context) GetNatPrivateSnatRulesRuleOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateSnatRulesRuleOutput)
+}
+
+// GetNatPrivateSnatRulesRuleArrayInput is an input type that accepts GetNatPrivateSnatRulesRuleArray and GetNatPrivateSnatRulesRuleArrayOutput values.
+// You can construct a concrete instance of `GetNatPrivateSnatRulesRuleArrayInput` via:
+//
+//	GetNatPrivateSnatRulesRuleArray{ GetNatPrivateSnatRulesRuleArgs{...} }
+type GetNatPrivateSnatRulesRuleArrayInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateSnatRulesRuleArrayOutput() GetNatPrivateSnatRulesRuleArrayOutput
+	ToGetNatPrivateSnatRulesRuleArrayOutputWithContext(context.Context) GetNatPrivateSnatRulesRuleArrayOutput
+}
+
+type GetNatPrivateSnatRulesRuleArray []GetNatPrivateSnatRulesRuleInput
+
+func (GetNatPrivateSnatRulesRuleArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateSnatRulesRule)(nil)).Elem()
+}
+
+func (i GetNatPrivateSnatRulesRuleArray) ToGetNatPrivateSnatRulesRuleArrayOutput() GetNatPrivateSnatRulesRuleArrayOutput {
+	return i.ToGetNatPrivateSnatRulesRuleArrayOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateSnatRulesRuleArray) ToGetNatPrivateSnatRulesRuleArrayOutputWithContext(ctx context.Context) GetNatPrivateSnatRulesRuleArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateSnatRulesRuleArrayOutput)
+}
+
+type GetNatPrivateSnatRulesRuleOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateSnatRulesRuleOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateSnatRulesRule)(nil)).Elem()
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) ToGetNatPrivateSnatRulesRuleOutput() GetNatPrivateSnatRulesRuleOutput {
+	return o
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) ToGetNatPrivateSnatRulesRuleOutputWithContext(ctx context.Context) GetNatPrivateSnatRulesRuleOutput {
+	return o
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) Cidr() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.Cidr }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) CreatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.CreatedAt }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) Description() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.Description }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) EnterpriseProjectId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.EnterpriseProjectId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) GatewayId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.GatewayId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) Id() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.Id }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) Status() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.Status }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) SubnetId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.SubnetId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) TransitIpAddress() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.TransitIpAddress }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) TransitIpId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.TransitIpId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateSnatRulesRuleOutput) UpdatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateSnatRulesRule) *string { return v.UpdatedAt }).(pulumi.StringPtrOutput)
+}
+
+type GetNatPrivateSnatRulesRuleArrayOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateSnatRulesRuleArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateSnatRulesRule)(nil)).Elem()
+}
+
+func (o GetNatPrivateSnatRulesRuleArrayOutput) ToGetNatPrivateSnatRulesRuleArrayOutput() GetNatPrivateSnatRulesRuleArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateSnatRulesRuleArrayOutput) ToGetNatPrivateSnatRulesRuleArrayOutputWithContext(ctx context.Context) GetNatPrivateSnatRulesRuleArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateSnatRulesRuleArrayOutput) Index(i pulumi.IntInput) GetNatPrivateSnatRulesRuleOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) GetNatPrivateSnatRulesRule {
+		return vs[0].([]GetNatPrivateSnatRulesRule)[vs[1].(int)]
+	}).(GetNatPrivateSnatRulesRuleOutput)
+}
+
+type GetNatPrivateTransitIpsTransitIp struct {
+	CreatedAt           *string           `pulumi:"createdAt"`
+	EnterpriseProjectId *string           `pulumi:"enterpriseProjectId"`
+	GatewayId           *string           `pulumi:"gatewayId"`
+	Id                  *string           `pulumi:"id"`
+	IpAddress           *string           `pulumi:"ipAddress"`
+	NetworkInterfaceId  *string           `pulumi:"networkInterfaceId"`
+	SubnetId            *string           `pulumi:"subnetId"`
+	Tags                map[string]string `pulumi:"tags"`
+	UpdatedAt           *string           `pulumi:"updatedAt"`
+}
+
+// GetNatPrivateTransitIpsTransitIpInput is an input type that accepts GetNatPrivateTransitIpsTransitIpArgs and GetNatPrivateTransitIpsTransitIpOutput values.
+// You can construct a concrete instance of `GetNatPrivateTransitIpsTransitIpInput` via:
+//
+//	GetNatPrivateTransitIpsTransitIpArgs{...}
+type GetNatPrivateTransitIpsTransitIpInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateTransitIpsTransitIpOutput() GetNatPrivateTransitIpsTransitIpOutput
+	ToGetNatPrivateTransitIpsTransitIpOutputWithContext(context.Context) GetNatPrivateTransitIpsTransitIpOutput
+}
+
+type GetNatPrivateTransitIpsTransitIpArgs struct {
+	CreatedAt           pulumi.StringPtrInput `pulumi:"createdAt"`
+	EnterpriseProjectId pulumi.StringPtrInput `pulumi:"enterpriseProjectId"`
+	GatewayId           pulumi.StringPtrInput `pulumi:"gatewayId"`
+	Id                  pulumi.StringPtrInput `pulumi:"id"`
+	IpAddress           pulumi.StringPtrInput `pulumi:"ipAddress"`
+	NetworkInterfaceId  pulumi.StringPtrInput `pulumi:"networkInterfaceId"`
+	SubnetId            pulumi.StringPtrInput `pulumi:"subnetId"`
+	Tags                pulumi.StringMapInput `pulumi:"tags"`
+	UpdatedAt           pulumi.StringPtrInput `pulumi:"updatedAt"`
+}
+
+func (GetNatPrivateTransitIpsTransitIpArgs) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateTransitIpsTransitIp)(nil)).Elem()
+}
+
+func (i GetNatPrivateTransitIpsTransitIpArgs) ToGetNatPrivateTransitIpsTransitIpOutput() GetNatPrivateTransitIpsTransitIpOutput {
+	return i.ToGetNatPrivateTransitIpsTransitIpOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateTransitIpsTransitIpArgs) ToGetNatPrivateTransitIpsTransitIpOutputWithContext(ctx context.Context) GetNatPrivateTransitIpsTransitIpOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateTransitIpsTransitIpOutput)
+}
+
+// GetNatPrivateTransitIpsTransitIpArrayInput is an input type that accepts GetNatPrivateTransitIpsTransitIpArray and GetNatPrivateTransitIpsTransitIpArrayOutput values.
+// You can construct a concrete instance of `GetNatPrivateTransitIpsTransitIpArrayInput` via:
+//
+//	GetNatPrivateTransitIpsTransitIpArray{ GetNatPrivateTransitIpsTransitIpArgs{...} }
+type GetNatPrivateTransitIpsTransitIpArrayInput interface {
+	pulumi.Input
+
+	ToGetNatPrivateTransitIpsTransitIpArrayOutput() GetNatPrivateTransitIpsTransitIpArrayOutput
+	ToGetNatPrivateTransitIpsTransitIpArrayOutputWithContext(context.Context) GetNatPrivateTransitIpsTransitIpArrayOutput
+}
+
+type GetNatPrivateTransitIpsTransitIpArray []GetNatPrivateTransitIpsTransitIpInput
+
+func (GetNatPrivateTransitIpsTransitIpArray) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateTransitIpsTransitIp)(nil)).Elem()
+}
+
+func (i GetNatPrivateTransitIpsTransitIpArray) ToGetNatPrivateTransitIpsTransitIpArrayOutput() GetNatPrivateTransitIpsTransitIpArrayOutput {
+	return i.ToGetNatPrivateTransitIpsTransitIpArrayOutputWithContext(context.Background())
+}
+
+func (i GetNatPrivateTransitIpsTransitIpArray) ToGetNatPrivateTransitIpsTransitIpArrayOutputWithContext(ctx context.Context) GetNatPrivateTransitIpsTransitIpArrayOutput {
+	return pulumi.ToOutputWithContext(ctx, i).(GetNatPrivateTransitIpsTransitIpArrayOutput)
+}
+
+type GetNatPrivateTransitIpsTransitIpOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateTransitIpsTransitIpOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*GetNatPrivateTransitIpsTransitIp)(nil)).Elem()
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) ToGetNatPrivateTransitIpsTransitIpOutput() GetNatPrivateTransitIpsTransitIpOutput {
+	return o
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) ToGetNatPrivateTransitIpsTransitIpOutputWithContext(ctx context.Context) GetNatPrivateTransitIpsTransitIpOutput {
+	return o
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) CreatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.CreatedAt }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) EnterpriseProjectId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.EnterpriseProjectId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) GatewayId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.GatewayId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) Id() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.Id }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) IpAddress() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.IpAddress }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) NetworkInterfaceId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.NetworkInterfaceId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) SubnetId() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.SubnetId }).(pulumi.StringPtrOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) Tags() pulumi.StringMapOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) map[string]string { return v.Tags }).(pulumi.StringMapOutput)
+}
+
+func (o GetNatPrivateTransitIpsTransitIpOutput) UpdatedAt() pulumi.StringPtrOutput {
+	return o.ApplyT(func(v GetNatPrivateTransitIpsTransitIp) *string { return v.UpdatedAt }).(pulumi.StringPtrOutput)
+}
+
+type GetNatPrivateTransitIpsTransitIpArrayOutput struct{ *pulumi.OutputState }
+
+func (GetNatPrivateTransitIpsTransitIpArrayOutput) ElementType() reflect.Type {
+	return reflect.TypeOf((*[]GetNatPrivateTransitIpsTransitIp)(nil)).Elem()
+}
+
+func (o GetNatPrivateTransitIpsTransitIpArrayOutput) ToGetNatPrivateTransitIpsTransitIpArrayOutput() GetNatPrivateTransitIpsTransitIpArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateTransitIpsTransitIpArrayOutput) ToGetNatPrivateTransitIpsTransitIpArrayOutputWithContext(ctx context.Context) GetNatPrivateTransitIpsTransitIpArrayOutput {
+	return o
+}
+
+func (o GetNatPrivateTransitIpsTransitIpArrayOutput) Index(i pulumi.IntInput) GetNatPrivateTransitIpsTransitIpOutput {
+	return pulumi.All(o, i).ApplyT(func(vs []interface{}) GetNatPrivateTransitIpsTransitIp {
+		return vs[0].([]GetNatPrivateTransitIpsTransitIp)[vs[1].(int)]
+	}).(GetNatPrivateTransitIpsTransitIpOutput)
+}
+
 type GetNetworkingSecgroupRuleType struct {
 	Action               *string  `pulumi:"action"`
 	Description          *string  `pulumi:"description"`
@@ -3922,6 +4556,14 @@ func init() {
 	pulumi.RegisterInputType(reflect.TypeOf((*GetElbFlavorsFlavorArrayInput)(nil)).Elem(), GetElbFlavorsFlavorArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*GetImagesImagesImageInput)(nil)).Elem(), GetImagesImagesImageArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*GetImagesImagesImageArrayInput)(nil)).Elem(), GetImagesImagesImageArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateDnatRulesRuleInput)(nil)).Elem(), GetNatPrivateDnatRulesRuleArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateDnatRulesRuleArrayInput)(nil)).Elem(), GetNatPrivateDnatRulesRuleArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateGatewaysGatewayInput)(nil)).Elem(), GetNatPrivateGatewaysGatewayArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateGatewaysGatewayArrayInput)(nil)).Elem(), GetNatPrivateGatewaysGatewayArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateSnatRulesRuleInput)(nil)).Elem(), GetNatPrivateSnatRulesRuleArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateSnatRulesRuleArrayInput)(nil)).Elem(), GetNatPrivateSnatRulesRuleArray{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateTransitIpsTransitIpInput)(nil)).Elem(), GetNatPrivateTransitIpsTransitIpArgs{})
+	pulumi.RegisterInputType(reflect.TypeOf((*GetNatPrivateTransitIpsTransitIpArrayInput)(nil)).Elem(), GetNatPrivateTransitIpsTransitIpArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*GetNetworkingSecgroupRuleTypeInput)(nil)).Elem(), GetNetworkingSecgroupRuleTypeArgs{})
 	pulumi.RegisterInputType(reflect.TypeOf((*GetNetworkingSecgroupRuleTypeArrayInput)(nil)).Elem(), GetNetworkingSecgroupRuleTypeArray{})
 	pulumi.RegisterInputType(reflect.TypeOf((*GetVpcRouteInput)(nil)).Elem(), GetVpcRouteArgs{})
@@ -3976,6 +4618,14 @@ func init() {
 	pulumi.RegisterOutputType(GetElbFlavorsFlavorArrayOutput{})
 	pulumi.RegisterOutputType(GetImagesImagesImageOutput{})
 	pulumi.RegisterOutputType(GetImagesImagesImageArrayOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateDnatRulesRuleOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateDnatRulesRuleArrayOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateGatewaysGatewayOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateGatewaysGatewayArrayOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateSnatRulesRuleOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateSnatRulesRuleArrayOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateTransitIpsTransitIpOutput{})
+	pulumi.RegisterOutputType(GetNatPrivateTransitIpsTransitIpArrayOutput{})
 	pulumi.RegisterOutputType(GetNetworkingSecgroupRuleTypeOutput{})
 	pulumi.RegisterOutputType(GetNetworkingSecgroupRuleTypeArrayOutput{})
 	pulumi.RegisterOutputType(GetVpcRouteOutput{})

@@ -4,7 +4,7 @@
 //
 // A rule leads to a target: a load balancer, an instance or a virtual IP by the id of its port, or a bare address. It comes
 // after what answers behind it (Target.Ready), so that its URL answers when the update ends, and its successor comes after
-// it has gone, for the cloud takes one rule for a load balancer.
+// it has gone, for the cloud takes one rule for a load balancer. A new gateway is waited for until it is ACTIVE.
 //
 // It refuses what the cloud would refuse half way through an update, and what would never answer: two rules for one load
 // balancer, one port of a transit IP for two rules, ports and protocols that no listener serves, a transit IP in the VPC of

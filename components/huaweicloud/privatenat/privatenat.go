@@ -95,10 +95,19 @@ func (b *builder) allNetworks() error {
 }
 
 // privateGateway comes after the subnets of targets: it may have been in one that is replaced, which then takes it along.
-func (b *builder) privateGateway() (err error) {
+func (b *builder) privateGateway() error {
+	// Rules that are replaced with it go only when it is ready for their successors.
+	ready, err := b.ctx.RegisterResourceHook(b.childName("gateway-active"), func(made *pulumi.ResourceHookArgs) error {
+		return b.activated(string(made.ID))
+	}, nil)
+	if err != nil {
+		return err
+	}
 	b.gateway, err = huaweicloud.NewNatPrivateGateway(b.ctx, b.childName("gateway"), &huaweicloud.NatPrivateGatewayArgs{
 		Name: pulumi.String(b.args.gatewayName(b.name)), Spec: pulumi.String(b.args.Gateway.spec()), SubnetId: b.args.Gateway.SubnetID, Tags: network.Tags(b.args.Tags),
-	}, b.serviceOpts(pulumi.DependsOn(b.targetSubnets()))...)
+	}, b.serviceOpts(
+		pulumi.DependsOn(b.targetSubnets()), pulumi.ResourceHooks(&pulumi.ResourceHookBinding{AfterCreate: []*pulumi.ResourceHook{ready}}),
+	)...)
 	return err
 }
 
@@ -144,7 +153,12 @@ func (b *builder) rules() error {
 		} else {
 			args.BackendInterfaceId = target.PortID
 		}
-		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, b.childName("rule-"+k), args, b.ruleOpts(r.TransitIP, target.Ready...)...); err != nil {
+		name := b.childName("rule-" + k)
+		opts, err := b.ruleOpts(name, r.TransitIP, target.Ready...)
+		if err != nil {
+			return err
+		}
+		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, name, args, opts...); err != nil {
 			return err
 		}
 	}
@@ -155,12 +169,21 @@ func (b *builder) rules() error {
 // IP that a rule uses. One that is replaced alone comes first, and the rule is led to it; one that goes with its subnet,
 // which cannot have its successor beside it, takes the rule along. So do the subnets of targets, which the gateway need not be
 // in: of any, for the rule may have led there until now.
-func (b *builder) ruleOpts(transit string, ready ...pulumi.Resource) []pulumi.ResourceOption {
+func (b *builder) ruleOpts(name, transit string, ready ...pulumi.Resource) ([]pulumi.ResourceOption, error) {
 	subnets := b.targetSubnets()
 	if subnet := b.networks[b.args.TransitIPs[transit].Network].Subnet; subnet != nil {
 		subnets = append(subnets, subnet)
 	}
-	return b.serviceOpts(pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(ready), pulumi.ReplaceWith(subnets))
+	// The gateway may be that of an update which ended while it was not ACTIVE. Each rule has a hook of its own, as the engine
+	// runs one hook for one resource at a time.
+	active, err := b.ctx.RegisterResourceHook(name+"-active", func(rule *pulumi.ResourceHookArgs) error {
+		return b.activated(rule.NewInputs["gatewayId"].StringValue())
+	}, nil)
+	before := []*pulumi.ResourceHook{active}
+	return b.serviceOpts(
+		pulumi.DeleteBeforeReplace(true), pulumi.DependsOn(ready), pulumi.ReplaceWith(subnets),
+		pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: before, BeforeUpdate: before}),
+	), err
 }
 
 // targetSubnets are those that are made with targets, each once.
@@ -186,7 +209,12 @@ func (b *builder) snatRules() error {
 		default:
 			args.SubnetId = b.args.Gateway.SubnetID
 		}
-		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, b.childName("snat-"+k), args, b.ruleOpts(r.TransitIP)...); err != nil {
+		name := b.childName("snat-" + k)
+		opts, err := b.ruleOpts(name, r.TransitIP)
+		if err != nil {
+			return err
+		}
+		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, name, args, opts...); err != nil {
 			return err
 		}
 	}

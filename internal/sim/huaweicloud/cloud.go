@@ -25,8 +25,8 @@ const (
 type Options struct {
 	// Zones are the availability zones of the region; nil means the four of cn-north-4.
 	Zones []string
-	// Activation is after how many further changes of the cloud a new private NAT gateway becomes ACTIVE. 0, the default,
-	// is at once, as in the vendor's own tests, which make a rule right after the gateway.
+	// Activation is how many looks at a new private NAT gateway, by a read or a lookup, find it PENDING_CREATE before one finds
+	// it ACTIVE. Whoever does not look never sees it ACTIVE, however often he tries: his tries take no time.
 	Activation int
 	// OneGateway refuses rules of two gateways on one transit IP. No document says it, but the API shows one gateway for a
 	// transit IP. The default is that it serves several.
@@ -95,9 +95,7 @@ func (c *Cloud) change(f func() error) error {
 	c.mu.Lock()
 	next := maps.Clone(c.state.Next)
 	err := f()
-	if err == nil {
-		c.state.age()
-	} else {
+	if err != nil {
 		c.state.Next = next // what was refused has used no id
 	}
 	c.mu.Unlock()

@@ -6,6 +6,8 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
+	"strings"
 
 	"polynat/internal/sim"
 )
@@ -14,7 +16,9 @@ import (
 type lookup struct {
 	// one is the resource type of a lookup that finds a single object, empty for a catalog.
 	one string
-	// list is the name of a catalog's elements, id the field of theirs that the result lists as well under ids.
+	// all is the resource type of a lookup that finds any number of objects. An argument for their id is called key.
+	all, key string
+	// list is the name of what is found, id the field of a catalog's elements that the result lists as well under ids.
 	list, id, ids string
 	// elements are those of a catalog.
 	elements func(c *Cloud) []sim.Object
@@ -28,6 +32,9 @@ func (c *Cloud) Invoke(_ context.Context, token string, args sim.Object) (sim.Ob
 	}
 	if l.one != "" {
 		return c.lookUpOne(l.one, args)
+	}
+	if l.all != "" {
+		return c.lookUpAll(l, args), nil
 	}
 	elements := slices.DeleteFunc(l.elements(c), func(e sim.Object) bool {
 		for name, want := range args {
@@ -83,6 +90,46 @@ func (c *Cloud) lookUpOne(typ string, args sim.Object) (sim.Object, error) {
 	return found[0], nil
 }
 
+// lookUpAll finds the objects that have all that the arguments say. Ports are shown as texts, as the API has them.
+func (c *Cloud) lookUpAll(l lookup, args sim.Object) sim.Object {
+	k := kinds[l.all]
+	found := []sim.Object{}
+	for _, id := range c.ids(l.all) {
+		c.look(id)
+		o := c.describe(k, l.all, id)
+		o["id"], o[l.key] = id, id
+		for name, v := range o {
+			if port, ok := v.(float64); ok && strings.HasSuffix(name, "Port") {
+				o[name] = strconv.Itoa(int(port))
+			}
+		}
+		matches := true
+		for name, want := range args {
+			matches = matches && (name == "region" || equal(o[name], want))
+		}
+		if matches {
+			found = append(found, o)
+		}
+	}
+	result := maps.Clone(args)
+	result["id"], result["region"], result[l.list] = l.all, region, sim.Values(found)
+	return result
+}
+
+// equal reports whether an object's property is what a lookup asks for; of a map it may ask for some keys.
+func equal(have, want any) bool {
+	if want, ok := want.(sim.Object); ok {
+		have, _ := have.(sim.Object)
+		for k, v := range want {
+			if have[k] != v {
+				return false
+			}
+		}
+		return true
+	}
+	return have == want
+}
+
 // ids are those of a type's objects, in order.
 func (c *Cloud) ids(typ string) []string {
 	c.mu.Lock()
@@ -96,6 +143,14 @@ func (c *Cloud) ids(typ string) []string {
 		return sorted(c.state.SecurityGroups)
 	case "huaweicloud:index/computeInstance:ComputeInstance":
 		return sorted(c.state.Instances)
+	case gatewayType:
+		return sorted(c.state.Gateways)
+	case transitType:
+		return sorted(c.state.TransitIPs)
+	case dnatType:
+		return sorted(c.state.DNATRules)
+	case snatType:
+		return sorted(c.state.SNATRules)
 	}
 	return nil
 }
@@ -104,10 +159,14 @@ func (c *Cloud) ids(typ string) []string {
 const region = "cn-north-4"
 
 var lookups = map[string]lookup{
-	"huaweicloud:index/getVpc:getVpc":                               {one: "huaweicloud:index/vpc:Vpc"},
-	"huaweicloud:index/getVpcSubnet:getVpcSubnet":                   {one: "huaweicloud:index/vpcSubnet:VpcSubnet"},
-	"huaweicloud:index/getNetworkingSecgroup:getNetworkingSecgroup": {one: "huaweicloud:index/networkingSecgroup:NetworkingSecgroup"},
-	"huaweicloud:index/getComputeInstance:getComputeInstance":       {one: "huaweicloud:index/computeInstance:ComputeInstance"},
+	"huaweicloud:index/getVpc:getVpc":                                   {one: "huaweicloud:index/vpc:Vpc"},
+	"huaweicloud:index/getVpcSubnet:getVpcSubnet":                       {one: "huaweicloud:index/vpcSubnet:VpcSubnet"},
+	"huaweicloud:index/getNetworkingSecgroup:getNetworkingSecgroup":     {one: "huaweicloud:index/networkingSecgroup:NetworkingSecgroup"},
+	"huaweicloud:index/getComputeInstance:getComputeInstance":           {one: "huaweicloud:index/computeInstance:ComputeInstance"},
+	"huaweicloud:index/getNatPrivateGateways:getNatPrivateGateways":     {all: gatewayType, key: "gatewayId", list: "gateways"},
+	"huaweicloud:index/getNatPrivateTransitIps:getNatPrivateTransitIps": {all: transitType, key: "transitIpId", list: "transitIps"},
+	"huaweicloud:index/getNatPrivateDnatRules:getNatPrivateDnatRules":   {all: dnatType, key: "ruleId", list: "rules"},
+	"huaweicloud:index/getNatPrivateSnatRules:getNatPrivateSnatRules":   {all: snatType, key: "ruleId", list: "rules"},
 	"huaweicloud:index/getAvailabilityZones:getAvailabilityZones": {
 		id: "name", ids: "names",
 		elements: func(c *Cloud) []sim.Object {

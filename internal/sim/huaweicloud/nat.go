@@ -23,10 +23,7 @@ var gatewayKind = kindOf(rules[Gateway]{
 		if g.VPCID = n.VPCID; g.Spec == "" {
 			g.Spec = "Small"
 		}
-		if g.Status = active; c.opts.Activation > 0 {
-			// The change that makes it ages it too.
-			g.Status, g.Pending = "PENDING_CREATE", c.opts.Activation+1
-		}
+		g.Status, g.Pending = "PENDING_CREATE", c.opts.Activation+1
 		g.HidesClients = c.opts.HideClients
 		return checkName("private NAT gateway", gatewaySigns, g.Name)
 	},
@@ -337,8 +334,16 @@ var kinds = map[string]kind{
 	"huaweicloud:index/elbPool:ElbPool":                               poolKind,
 	"huaweicloud:index/elbMember:ElbMember":                           memberKind,
 	"huaweicloud:index/elbMonitor:ElbMonitor":                         monitorKind,
-	"huaweicloud:index/natPrivateGateway:NatPrivateGateway":           gatewayKind,
-	"huaweicloud:index/natPrivateTransitIp:NatPrivateTransitIp":       transitIPKind,
-	"huaweicloud:index/natPrivateDnatRule:NatPrivateDnatRule":         dnatRuleKind,
-	"huaweicloud:index/natPrivateSnatRule:NatPrivateSnatRule":         snatRuleKind,
+	gatewayType: gatewayKind,
+	transitType: transitIPKind,
+	dnatType:    dnatRuleKind,
+	snatType:    snatRuleKind,
 }
+
+// Types that lookups name too.
+const (
+	gatewayType = "huaweicloud:index/natPrivateGateway:NatPrivateGateway"
+	transitType = "huaweicloud:index/natPrivateTransitIp:NatPrivateTransitIp"
+	dnatType    = "huaweicloud:index/natPrivateDnatRule:NatPrivateDnatRule"
+	snatType    = "huaweicloud:index/natPrivateSnatRule:NatPrivateSnatRule"
+)

@@ -217,6 +217,7 @@ func (c *Cloud) Read(_ context.Context, typ, id string) (inputs, outputs sim.Obj
 	if err != nil {
 		return nil, nil, false, err
 	}
+	c.look(id)
 	outputs = c.describe(k, typ, id)
 	if outputs == nil {
 		return nil, nil, false, nil

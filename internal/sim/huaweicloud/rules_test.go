@@ -58,6 +58,18 @@ func (r *region) make(name, typ string, in o) {
 	if err := r.try(name, typ, in); err != nil {
 		r.t.Fatalf("%s: %v", name, err)
 	}
+	if typ == gatewayType { // whoever looks at it finds it ACTIVE
+		r.lookUp("getNatPrivateGateways", o{"gatewayId": r.id[name]})
+	}
+}
+
+func (r *region) lookUp(function string, args o) o {
+	r.t.Helper()
+	found, err := r.cloud.Invoke(r.t.Context(), "huaweicloud:index/"+function+":"+function, args)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	return found
 }
 
 func (r *region) tryUpdate(name string, change o) error {
@@ -162,7 +174,7 @@ func TestTheVendorsExampleIsAcceptedAndTakenDownInReverse(t *testing.T) {
 	r := example(t)
 	for name, want := range map[string]map[string]string{
 		"rule":    {"backendType": "ELBv3"},
-		"gateway": {"status": "ACTIVE", "vpcId": r.id["vpc-b"]},
+		"gateway": {"status": "PENDING_CREATE", "vpcId": r.id["vpc-b"]},
 		"transit": {"ipAddress": "192.168.0.3"},
 		"elb":     {"ipv4Address": "10.0.0.3"},
 		"ecs-a":   {"accessIpV4": "192.168.0.2"},
@@ -437,12 +449,14 @@ func TestASpecificationHoldsSoManyRules(t *testing.T) {
 }
 
 func TestARuleNeedsAnActiveGateway(t *testing.T) {
-	r := newRegion(t, huaweicloud.Options{Activation: 3})
+	r := newRegion(t, huaweicloud.Options{Activation: 1})
 	for _, side := range []string{"a", "b"} {
 		r.make("vpc-"+side, vpcType, o{"name": side, "cidr": "10.0.0.0/16"}) // both may have the same block
 		r.make("subnet-"+side, subnetType, o{"vpcId": r.id["vpc-"+side], "cidr": "10.0.0.0/24", "gatewayIp": "10.0.0.1"})
 	}
-	r.make("gateway", gatewayType, o{"name": "g", "subnetId": r.id["subnet-b"]})
+	if err := r.try("gateway", gatewayType, o{"name": "g", "subnetId": r.id["subnet-b"]}); err != nil {
+		t.Fatal(err)
+	}
 	if r.out["gateway"]["spec"] != "Small" {
 		t.Errorf("spec is %v, want Small when none is given", r.out["gateway"]["spec"])
 	}
@@ -451,8 +465,15 @@ func TestARuleNeedsAnActiveGateway(t *testing.T) {
 	if err := r.try("rule", dnatType, rule); !sim.IsCode(err, huaweicloud.CodeNotActive) {
 		t.Fatalf("error %v, want that the gateway is not ACTIVE", err)
 	}
-	r.make("group", groupType, o{"name": "g"})
-	r.make("group", groupType, o{"name": "h"})
+	for _, want := range []string{"PENDING_CREATE", "ACTIVE"} {
+		if err := r.try("rule", dnatType, rule); !sim.IsCode(err, huaweicloud.CodeNotActive) {
+			t.Fatalf("tried again at once: error %v, want that the gateway is not ACTIVE", err)
+		}
+		found := r.lookUp("getNatPrivateGateways", o{"gatewayId": r.id["gateway"]})["gateways"].([]any)
+		if len(found) != 1 || found[0].(o)["status"] != want {
+			t.Errorf("a lookup finds %v, want one that is %s", found, want)
+		}
+	}
 	r.make("rule", dnatType, rule)
 	if r.out["rule"]["protocol"] != "any" || r.out["rule"]["backendType"] != "CUSTOMIZE" {
 		t.Errorf("the rule is %v, want protocol any and type CUSTOMIZE", r.out["rule"])

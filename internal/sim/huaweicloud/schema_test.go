@@ -78,8 +78,21 @@ func TestLookupsAnswer(t *testing.T) {
 		{"getVpcSubnet", o{"id": r.id["subnet-b"]}, "ipv4SubnetId", r.out["subnet-b"]["ipv4SubnetId"]},
 		{"getNetworkingSecgroup", o{"secgroupId": r.id["group-a"]}, "name", "a"},
 		{"getComputeInstance", o{"name": "ECS-a"}, "status", "ACTIVE"},
+		{"getNatPrivateGateways", o{"name": "private_nat_gateway"}, "gateways.0.status", "ACTIVE"},
+		{"getNatPrivateTransitIps", o{"subnetId": r.id["subnet-a"], "ipAddress": "192.168.0.3"}, "transitIps.0.id", r.id["transit"]},
+		{"getNatPrivateTransitIps", o{"subnetId": r.id["subnet-b"]}, "transitIps", []any{}},
+		{"getNatPrivateDnatRules", o{"ruleId": r.id["rule"], "transitServicePort": "80"}, "rules.0.internalServicePort", "80"},
+		{"getNatPrivateSnatRules", o{"gatewayId": r.id["gateway"]}, "rules", []any{}},
 	} {
 		got, err := r.cloud.Invoke(t.Context(), "huaweicloud:index/"+c.function+":"+c.function, c.args)
+		if list, property, ok := strings.Cut(c.property, ".0."); ok {
+			found, _ := got[list].([]any)
+			if len(found) != 1 {
+				t.Errorf("%s %v finds %v", c.function, c.args, found)
+				continue
+			}
+			got, c.property = found[0].(o), property
+		}
 		if err != nil || !equal(got[c.property], c.want) {
 			t.Errorf("%s %v: %s is %v (%v), want %v", c.function, c.args, c.property, got[c.property], err, c.want)
 		}

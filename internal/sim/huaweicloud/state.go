@@ -179,7 +179,7 @@ type Gateway struct {
 	VPCID    string `json:"vpcId"`
 	Spec     string `json:"spec"`
 	Status   string `json:"status"`
-	Pending  int    `json:"pending,omitempty"` // changes until it is ACTIVE
+	Pending  int    `json:"pending,omitempty"` // looks until one finds it ACTIVE
 	// HidesClients gives connections through its rules an address of its subnet as their source.
 	HidesClients bool `json:"hidesClients,omitempty"`
 }
@@ -224,13 +224,13 @@ func (c *Cloud) AddPeering(p Peering) error {
 // active is the status of what is ready.
 const active = "ACTIVE"
 
-// age lets gateways become ACTIVE as the cloud goes on.
-func (s *state) age() {
-	for _, g := range s.Gateways {
-		if g.Pending > 0 {
-			if g.Pending--; g.Pending == 0 {
-				g.Status = active
-			}
+// look is what somebody who asks for a gateway makes happen: time has passed.
+func (c *Cloud) look(id string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if g, ok := c.state.Gateways[id]; ok && g.Status != active {
+		if g.Pending--; g.Pending <= 0 { // one that was adopted as it was when it was made has none
+			g.Status, g.Pending = active, 0
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (t *Traffic) Observe() Sample {
 	s := &t.cloud.state
 	now := map[string][]string{} // rules by their names
 	for _, id := range sorted(s.DNATRules) {
-		name := s.nameOf(ruleType, id)
+		name := s.nameOf(dnatType, id)
 		now[name] = append(now[name], id)
 		if _, ok := t.paths[name]; !ok {
 			t.paths[name] = path{}
@@ -129,11 +129,6 @@ func (t *Traffic) Reached() []string {
 
 // Rules is how many rules are followed.
 func (t *Traffic) Rules() int { return len(t.paths) }
-
-const (
-	ruleType    = "huaweicloud:index/natPrivateDnatRule:NatPrivateDnatRule"
-	transitType = "huaweicloud:index/natPrivateTransitIp:NatPrivateTransitIp"
-)
 
 // nameOf is the name by which a program knows an object, so that one that is replaced stays the same.
 func (s *state) nameOf(typ, id string) string {
