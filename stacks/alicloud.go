@@ -125,12 +125,8 @@ type alicloudSetup struct {
 // readAlicloud reads and validates the block.
 func readAlicloud(project, stack string, block, last map[string]any) (*alicloudSetup, error) {
 	s := &alicloudSetup{project: project, stack: stack, last: readAlicloudLast(last)}
-	if block != nil {
-		if err := decode("alicloud", block, &s.config); err != nil {
-			return nil, err
-		}
-	}
-	return s, s.validate()
+	wrong := decode("alicloud", block, &s.config)
+	return s, wrong.and(s.validate())
 }
 
 func checkAlicloud(project, stack string, block, last map[string]any) error {

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -220,12 +221,8 @@ type awsSetup struct {
 // readAWS reads and validates the block.
 func readAWS(block map[string]any) (*awsSetup, error) {
 	s := &awsSetup{}
-	if block != nil {
-		if err := decode("aws", block, &s.config); err != nil {
-			return nil, err
-		}
-	}
-	return s, s.validate()
+	wrong := decode("aws", block, &s.config)
+	return s, wrong.and(s.validate())
 }
 
 func checkAWS(_, _ string, block, _ map[string]any) error {
@@ -254,12 +251,12 @@ func (s *awsSetup) validate() error {
 	c := s.config
 	if c.VPC != nil {
 		if err := s.vpcArgs().Validate(); err != nil {
-			problems = append(problems, leaves(under("aws.vpc", err))...)
+			problems = append(problems, problem.Leaves(under("aws.vpc", err))...)
 		}
 	}
 	if c.Discovery != nil {
 		if err := s.discoveryArgs().Validate(); err != nil {
-			problems = append(problems, leaves(under("aws.discovery", err))...)
+			problems = append(problems, problem.Leaves(under("aws.discovery", err))...)
 		}
 	}
 	switch {
@@ -273,15 +270,23 @@ func (s *awsSetup) validate() error {
 		if err == nil {
 			err = args.Validate()
 		}
-		for _, e := range leaves(underNAT(err)) {
+		for _, e := range problem.Leaves(underNAT(err)) {
 			var p problem.Problem
 			if errors.As(e, &p); c.Discovery == nil || !slices.Contains([]string{"aws.nat.zones", "aws.nat.sharedStandby.zone"}, p.Field) {
 				problems = append(problems, e)
 			}
 		}
 	}
-	if c.Traffic != nil && (c.Traffic.InGB < 0 || c.Traffic.OutGB < 0 || c.Traffic.InstanceHourUSD < 0) {
-		problems.Add("aws.traffic", "a negative number", "is no amount", "give GB in a month, 0 or more")
+	if t := c.Traffic; t != nil {
+		for _, amount := range []struct {
+			key    string
+			value  float64
+			wayOut string
+		}{{"inGb", t.InGB, "give GB in a month, 0 or more"}, {"outGb", t.OutGB, "give GB in a month, 0 or more"}, {"instanceHourUsd", t.InstanceHourUSD, "give USD for an hour, or leave it out"}} {
+			if amount.value < 0 {
+				problems = append(problems, problem.Problem{Field: "aws.traffic." + amount.key, Value: fmt.Sprint(amount.value), Rule: "is negative", WayOut: amount.wayOut})
+			}
+		}
 	}
 	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
 	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
@@ -339,18 +344,12 @@ func (s *awsSetup) vpcZones() map[string]awsVPCZone {
 
 // underNAT moves the problems of the component to their places in the block. Its tags are those of the setup.
 func underNAT(err error) error {
-	if err == nil {
-		return nil
-	}
-	all := leaves(under("aws.nat", err))
-	for i, e := range all {
-		var p problem.Problem
-		if errors.As(e, &p) && strings.HasPrefix(p.Field, "aws.nat.tags.") {
-			p.Field = "aws." + strings.TrimPrefix(p.Field, "aws.nat.")
-			all[i] = p
+	return problem.Map(under("aws.nat", err), func(p problem.Problem) problem.Problem {
+		if tag, ok := strings.CutPrefix(p.Field, "aws.nat.tags."); ok {
+			p.Field = "aws.tags." + tag
 		}
-	}
-	return errors.Join(all...)
+		return p
+	}, nil)
 }
 
 func (s *awsSetup) run() (pulumi.Map, error) {

@@ -400,7 +400,7 @@ func (s *awsSetup) price(args *nat.Args) (pulumi.Input, error) {
 func cents(usd float64) float64 { return math.Round(usd*100) / 100 }
 
 func messages(err error) (all []string) {
-	for _, e := range leaves(err) {
+	for _, e := range problem.Leaves(err) {
 		all = append(all, e.Error())
 	}
 	return all

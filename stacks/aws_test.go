@@ -237,6 +237,22 @@ var badAWS = []struct {
 		a.set("nat.failover.detection.intervall", "1s")
 		a.set("traffic.in", 5)
 	}},
+	{"several unknown keys of one block, and everything else that is wrong", func(a *aw) {
+		a.set("nat.speed", 5)
+		a.set("nat.fast", true)
+		a.set("nat.onDelete", "retian")
+		a.set("traffic.inGb", -5)
+		a.config["polynat:awss"] = "{}"
+		a.config["aws:regoin"] = "eu-west-1"
+		a.config["aws:useFipsEndpoint"] = "maybe"
+	}},
+	{"a block that is not indented, and one that is too far", func(a *aw) {
+		a.config["polynat:nat"] = "{}"
+		a.set("instance", block{"types": list("t4g.small")})
+		a.set("vpc.public", "10.0.0.0/24")
+		a.set("nat.failover.detection.rotation", block{"off": true})
+		a.set("nat.failover.standby", "none")
+	}},
 	{"values of the wrong type", func(a *aw) {
 		a.set("nat.instance.types", "t4g.nano")
 		a.set("nat.instance.volumeGiB", 8.5)

@@ -2,6 +2,7 @@ package stacks
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,7 @@ import (
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
-	"polynat/internal/migration"
+	"polynat/internal/problem"
 )
 
 // readBlock reads the block of a setup, nil when it is absent.
@@ -31,7 +32,7 @@ func parseBlock(name, text string) (map[string]any, error) {
 	decoder.UseNumber()
 	var block map[string]any
 	if err := decoder.Decode(&block); err != nil {
-		return nil, migration.Problem{Field: name, Value: fmt.Sprintf("%q", text), Rule: "must be a block of keys", WayOut: "see Pulumi.dev.yaml"}
+		return nil, problem.Problem{Field: name, Value: fmt.Sprintf("%q", text), Rule: "must be a block of keys", WayOut: "see Pulumi.dev.yaml"}
 	}
 	if len(block) == 0 {
 		return nil, nil
@@ -39,93 +40,148 @@ func parseBlock(name, text string) (map[string]any, error) {
 	return block, nil
 }
 
-// decode fills target, a pointer to a struct with config tags, from a block. It is strict: it returns every unknown key,
-// wrong type and empty value, each with its path, which begins with path.
-func decode(path string, block map[string]any, target any) error {
-	return errors.Join(decodeInto(path, block, reflect.ValueOf(target).Elem())...)
+// decode fills target, a pointer to a struct with config tags, from a block. It is strict: it returns every unknown key, wrong type and
+// empty value, each with its path, which begins with path. It decodes what it can all the same, an unknown key as the one that it
+// resembles, so that what is wrong elsewhere can be said too.
+func decode(path string, block map[string]any, target any) refused {
+	d := &decoder{}
+	d.structure(path, block, reflect.ValueOf(target).Elem())
+	return d.refused
+}
+
+// refused are what is wrong with keys and types.
+type refused struct {
+	problem.List
+	// undecoded are the fields whose values are not in the target.
+	undecoded []string
+}
+
+// and adds what is wrong with the values, but for what follows from those that were not decoded.
+func (r refused) and(err error) error {
+	all := slices.Clone(r.List)
+	for _, e := range problem.Leaves(err) {
+		var p problem.Problem
+		if !errors.As(e, &p) || !slices.ContainsFunc(r.undecoded, func(field string) bool {
+			return within(p.Field, field) || within(field, p.Field) && (p.IsMissing() || field[len(p.Field)] == '[')
+		}) {
+			all = append(all, e)
+		}
+	}
+	return all.Err()
+}
+
+// within reports whether a field is another one or below it.
+func within(field, other string) bool {
+	rest, ok := strings.CutPrefix(field, other)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // allDefaults is the tag of a block that may be empty.
 const allDefaults = "defaults"
 
-// empty is the problem of a key without a value: more likely a mistake than a wish for the default.
-func empty(path, wayOut string) error {
-	if wayOut == "" {
-		wayOut = "fill it, or leave the key out for its default"
+// decoder decodes the block of a setup. A library such as mapstructure takes keys in any spelling and does not know what an empty value
+// means.
+type decoder struct {
+	refused
+	// above are the blocks around the one that is decoded, from the outside, each with its path.
+	above []struct {
+		path string
+		typ  reflect.Type
 	}
-	return migration.Problem{Field: path, Rule: "is empty", WayOut: wayOut}
 }
 
-// decodeField decodes the value of a key. Its tag empty says what an empty value means: that all is as by default, or, where leaving
-// the key out would be an error too, the way out of that.
-func decodeField(path string, value any, field reflect.StructField, target reflect.Value) []error {
+// undecodable adds a problem of a field whose value is lost by it.
+func (d *decoder) undecodable(p problem.Problem) {
+	d.List = append(d.List, p)
+	d.undecoded = append(d.undecoded, p.Field)
+}
+
+// empty adds the problem of a key without a value: more likely a mistake than a wish for the default.
+func (d *decoder) empty(path, wayOut string, target reflect.Value) {
+	d.undecodable(problem.Problem{Field: path, Rule: "is empty", WayOut: cmp.Or(wayOut, "fill it, or leave the key out for its default")})
+	if target.Kind() == reflect.Pointer { // the block is there, so that nothing else has to do without it
+		target.Set(reflect.New(target.Type().Elem()))
+	}
+}
+
+// field decodes the value of a key. Its tag empty says what an empty value means: that all is as by default, or, where leaving the key
+// out would be an error too, the way out of that.
+func (d *decoder) field(path string, value any, field reflect.StructField, target reflect.Value) {
 	means := field.Tag.Get("empty")
 	switch {
 	case !isEmpty(value):
-		return decodeInto(path, value, target)
+		d.value(path, value, target)
 	case means != allDefaults:
-		return []error{empty(path, means)}
+		d.empty(path, means, target)
 	case value == nil:
-		return []error{empty(path, "fill it, or write {} for the defaults")}
+		d.empty(path, "fill it, or write {} for the defaults", target)
+	default:
+		target.Set(reflect.New(field.Type.Elem()))
 	}
-	target.Set(reflect.New(field.Type.Elem()))
-	return nil
 }
 
-// decodeInto decodes one value. A library such as mapstructure stops at the first wrong type of a block, leaves unknown keys
-// beside it unsaid and takes keys in any spelling; here every problem has to be said at once.
-func decodeInto(path string, value any, target reflect.Value) []error {
+func (d *decoder) value(path string, value any, target reflect.Value) {
 	if target.Kind() == reflect.Pointer {
 		made := reflect.New(target.Type().Elem())
 		target.Set(made)
-		return decodeInto(path, value, made.Elem())
+		target = made.Elem()
 	}
 	if isEmpty(value) {
-		return []error{empty(path, "")}
+		d.empty(path, "", target)
+		return
 	}
-	var problems []error
 	switch v := value.(type) {
 	case map[string]any:
 		switch target.Kind() {
 		case reflect.Struct:
-			return decodeStruct(path, v, target)
+			d.structure(path, v, target)
+			return
 		case reflect.Map:
 			target.Set(reflect.MakeMap(target.Type()))
 			for _, key := range slices.Sorted(maps.Keys(v)) {
 				element := reflect.New(target.Type().Elem()).Elem()
-				problems = append(problems, decodeInto(path+"."+key, v[key], element)...)
+				d.value(path+"."+key, v[key], element)
 				target.SetMapIndex(reflect.ValueOf(key), element)
 			}
-			return problems
+			return
 		}
 	case []any:
 		if target.Kind() == reflect.Slice {
 			target.Set(reflect.MakeSlice(target.Type(), len(v), len(v)))
 			for i, e := range v {
-				problems = append(problems, decodeInto(fmt.Sprintf("%s.%d", path, i), e, target.Index(i))...)
+				d.value(fmt.Sprintf("%s[%d]", path, i), e, target.Index(i))
 			}
-			return problems
+			return
 		}
 	case string:
-		if target.Kind() == reflect.String {
+		switch target.Kind() {
+		case reflect.String:
 			target.SetString(v)
-			return nil
+			return
+		case reflect.Slice: // the one element that it most likely is
+			target.Set(reflect.MakeSlice(target.Type(), 1, 1))
+			target.Index(0).SetString(v)
 		}
 	case json.Number:
 		if decodeNumber(v, target) {
-			return nil
+			return
 		}
 	case bool:
 		if target.Kind() == reflect.Bool {
 			target.SetBool(v)
-			return nil
+			return
 		}
 	}
+	d.undecodable(problem.Problem{Field: path, Value: shown(value), Rule: "must be " + kindName(target.Kind()), WayOut: "see Pulumi.dev.yaml"})
+}
+
+// shown is a value as JSON, in which it arrived.
+func shown(value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		return []error{fmt.Errorf("%s: %w", path, err)}
+		return fmt.Sprint(value)
 	}
-	return []error{migration.Problem{Field: path, Value: string(text), Rule: "must be " + kindName(target.Kind()), WayOut: "see Pulumi.dev.yaml"}}
+	return string(text)
 }
 
 // decodeNumber decodes a number, into a text too: a port need not be quoted.
@@ -158,21 +214,92 @@ func isEmpty(value any) bool {
 	return false
 }
 
-func decodeStruct(path string, block map[string]any, target reflect.Value) []error {
-	fields, known := map[string]int{}, make([]string, target.NumField())
-	for i := range known {
-		known[i] = target.Type().Field(i).Tag.Get("config")
-		fields[known[i]] = i
-	}
-	var problems []error
+func (d *decoder) structure(path string, block map[string]any, target reflect.Value) {
+	d.above = append(d.above, struct {
+		path string
+		typ  reflect.Type
+	}{path, target.Type()})
+	defer func() { d.above = d.above[:len(d.above)-1] }()
+	known := keysOf(target.Type())
+	listed := "" // the key whose problem lists those that are known
 	for _, key := range slices.Sorted(maps.Keys(block)) {
-		if i, ok := fields[key]; ok {
-			problems = append(problems, decodeField(path+"."+key, block[key], target.Type().Field(i), target.Field(i))...)
-		} else {
-			problems = append(problems, migration.Problem{Field: path + "." + key, Rule: "is not a known key", WayOut: "use one of " + strings.Join(known, ", ")})
+		field, as := path+"."+key, key
+		if !slices.Contains(known, key) {
+			d.List = append(d.List, unknown(field, key, "is not a known key", known, d.elsewhere(path, key, target.Type()), &listed))
+			near := problem.Near(key, known)
+			if len(near) != 1 || block[near[0]] != nil {
+				continue
+			}
+			as = near[0]
+		}
+		i := slices.Index(known, as)
+		d.field(path+"."+as, block[key], target.Type().Field(i), target.Field(i))
+	}
+}
+
+// unknown is the problem of a key that is none of those that are known. It asks for one that it resembles, or for one of that name
+// elsewhere; else it lists what is known, once: listed is the field that did.
+func unknown(field, key, rule string, known, elsewhere []string, listed *string) problem.Problem {
+	p := problem.Problem{Field: field, Rule: rule}
+	near := problem.Near(key, known)
+	switch {
+	case len(near) > 0:
+		p.WayOut = problem.DidYouMean(near)
+	case len(elsewhere) > 0:
+		p.WayOut = problem.DidYouMean(elsewhere)
+	case *listed == "":
+		*listed, p.WayOut = field, "use one of "+strings.Join(known, ", ")
+	default:
+		p.WayOut = "use one of those that are listed for " + *listed
+	}
+	return p
+}
+
+// keysOf are the keys of a block, in the order of its fields.
+func keysOf(block reflect.Type) []string {
+	keys := make([]string, block.NumField())
+	for i := range keys {
+		keys[i] = block.Field(i).Tag.Get("config")
+	}
+	return keys
+}
+
+// elsewhere are the fields of that key in a block above or below: what is indented too far or too little. Too many say nothing.
+func (d *decoder) elsewhere(path, key string, block reflect.Type) []string {
+	fields := homes(path, key, block)
+	for _, b := range d.above {
+		if slices.Contains(keysOf(b.typ), key) {
+			fields = append(fields, b.path+"."+key)
 		}
 	}
-	return problems
+	if len(fields) > 3 {
+		return nil
+	}
+	return fields
+}
+
+func plainType(t reflect.Type) reflect.Type {
+	if t.Kind() == reflect.Pointer {
+		return t.Elem()
+	}
+	return t
+}
+
+// homes are the fields of that key below a block.
+func homes(path, key string, block reflect.Type) (fields []string) {
+	switch block = plainType(block); block.Kind() {
+	case reflect.Map:
+		return homes(path+".<key>", key, block.Elem())
+	case reflect.Struct:
+		for i, k := range keysOf(block) {
+			if k == key {
+				fields = append(fields, path+"."+k)
+			} else {
+				fields = append(fields, homes(path+"."+k, key, block.Field(i).Type)...)
+			}
+		}
+	}
+	return fields
 }
 
 func kindName(k reflect.Kind) string {
@@ -192,43 +319,12 @@ func kindName(k reflect.Kind) string {
 }
 
 // missing is the problem of a key that must be set.
-func missing(key, wayOut string) error {
-	return migration.Problem{Field: key, Rule: "is missing", WayOut: wayOut}
-}
-
-// leaves flattens joined errors.
-func leaves(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var all []error
-	for _, e := range joined.Unwrap() {
-		all = append(all, leaves(e)...)
-	}
-	return all
-}
+func missing(key, wayOut string) error { return problem.Missing(key, wayOut) }
 
 // under puts path before the field of every problem in err, which a component reports relative to its own block.
 func under(path string, err error) error {
-	var refusal *migration.Refusal
-	if errors.As(err, &refusal) {
-		moved := &migration.Refusal{Stage: refusal.Stage}
-		for _, p := range refusal.Problems {
-			p.Field = path + "." + p.Field
-			moved.Problems = append(moved.Problems, p)
-		}
-		return moved
-	}
-	var problems []error
-	for _, e := range leaves(err) {
-		var p migration.Problem
-		if errors.As(e, &p) {
-			p.Field = path + "." + p.Field
-			problems = append(problems, p)
-		} else {
-			problems = append(problems, fmt.Errorf("%s: %w", path, e))
-		}
-	}
-	return errors.Join(problems...)
+	return problem.Map(err, func(p problem.Problem) problem.Problem {
+		p.Field = path + "." + p.Field
+		return p
+	}, func(e error) error { return fmt.Errorf("%s: %w", path, e) })
 }

@@ -212,12 +212,8 @@ type huaweicloudSetup struct {
 // readHuaweicloud reads and validates the block.
 func readHuaweicloud(block, last map[string]any) (*huaweicloudSetup, error) {
 	s := &huaweicloudSetup{last: readHuaweicloudLast(last)}
-	if block != nil {
-		if err := decode("huaweicloud", block, &s.config); err != nil {
-			return nil, err
-		}
-	}
-	return s, s.validate()
+	wrong := decode("huaweicloud", block, &s.config)
+	return s, wrong.and(s.validate())
 }
 
 func checkHuaweicloud(_, _ string, block, last map[string]any) error {
@@ -266,7 +262,7 @@ func (s *huaweicloudSetup) validate() error {
 			}
 		}
 		if err := s.privateNATArgs().Validate(huaweicloudPrivateNATName); err != nil {
-			for _, e := range leaves(under("huaweicloud.privateNat", err)) {
+			for _, e := range problem.Leaves(under("huaweicloud.privateNat", err)) {
 				var p problem.Problem
 				if errors.As(e, &p); service == nil || !s.saidByService(p.Field) {
 					problems = append(problems, e) // what service says wrong is said once

@@ -3,6 +3,7 @@ package stacks
 import (
 	"errors"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -10,7 +11,6 @@ import (
 
 	alicloud "polynat/components/alicloud/migration"
 	"polynat/components/aws/nat"
-	"polynat/internal/migration"
 	"polynat/internal/stackoutputs"
 )
 
@@ -21,6 +21,8 @@ const Namespace = "polynat"
 type Setup struct {
 	// Name is the configuration key within Namespace, and the name of the stack output.
 	Name string
+	// Block is the zero value of what the block is decoded into: its tags are the keys. Nil if it takes none.
+	Block any
 	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
 	ProviderKeys []string
 	// CheckProvider finds what is wrong with the keys of the provider, each of which value returns, empty if it is not set. Nil if there is
@@ -39,9 +41,9 @@ type Setup struct {
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
-		{Name: "aws", ProviderKeys: awsProviderKeys(), CheckProvider: checkAWSProvider, Check: checkAWS, KnownBy: nat.KnownBy(), Run: runAWS},
-		{Name: "alicloud", ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, KnownBy: alicloud.KnownBy(), Run: runAlicloud},
-		{Name: "huaweicloud", ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
+		{Name: "aws", Block: awsConfig{}, ProviderKeys: awsProviderKeys(), CheckProvider: checkAWSProvider, Check: checkAWS, KnownBy: nat.KnownBy(), Run: runAWS},
+		{Name: "alicloud", Block: alicloudConfig{}, ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, KnownBy: alicloud.KnownBy(), Run: runAlicloud},
+		{Name: "huaweicloud", Block: huaweicloudConfig{}, ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
 	}
 }
 
@@ -49,15 +51,12 @@ func Setups() []Setup {
 // their namespaces, so that a misspelled one is found; nil skips that check.
 func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
-		if err := checkKeys(setups, keys); err != nil {
-			return err
-		}
+		problems := []error{checkKeys(setups, keys)}
 		last, err := stackoutputs.Last(ctx)
 		if err != nil {
 			return err
 		}
 		configs, recorded := make([]map[string]any, len(setups)), make([]map[string]any, len(setups))
-		var problems []error
 		for i, s := range setups {
 			configs[i], err = readBlock(ctx, s.Name)
 			recorded[i], _ = last[s.Name].(map[string]any)
@@ -121,18 +120,27 @@ func (s Setup) checkProvider(block map[string]any, full func(key string) string)
 	return s.CheckProvider(block, func(key string) string { return full(s.Name + ":" + key) })
 }
 
+// indented are the fields that a key of the namespace would be if it were indented below its setup.
+func indented(setups []Setup, key string) (fields []string) {
+	if name, ok := strings.CutPrefix(key, Namespace+":"); ok {
+		for _, s := range setups {
+			if s.Block != nil && slices.Contains(keysOf(reflect.TypeOf(s.Block)), name) {
+				fields = append(fields, name+" below "+Namespace+":"+s.Name)
+			}
+		}
+	}
+	return fields
+}
+
 // checkKeys refuses keys of the namespace that are not in the table, and keys of a provider that it would not get: an
 // explicit provider does not read the stack's configuration, so what is not passed on would have no effect.
 func checkKeys(setups []Setup, keys []string) error {
 	var problems []error
-	check := func(namespace, rule string, names []string) {
-		known := make([]string, len(names))
-		for i, name := range names {
-			known[i] = namespace + ":" + name
-		}
+	check := func(namespace, rule string, known []string) {
+		listed := ""
 		for _, k := range slices.Sorted(slices.Values(keys)) {
-			if strings.HasPrefix(k, namespace+":") && !slices.Contains(known, k) {
-				problems = append(problems, migration.Problem{Field: k, Rule: rule, WayOut: "use one of " + strings.Join(known, ", ")})
+			if name, ok := strings.CutPrefix(k, namespace+":"); ok && !slices.Contains(known, name) {
+				problems = append(problems, unknown(k, name, rule, known, indented(setups, k), &listed))
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package drill
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,12 +14,12 @@ import (
 // Report of all drills.
 type Report struct {
 	// OK says that every bound held.
-	OK     bool     `json:"-"`
+	OK     bool     `json:"ok"`
 	Drills []Result `json:"drills"`
 
 	footprint measure
 	size      size
-	broken    []string
+	problems  []string
 }
 
 // size of the programs on disk, in bytes.
@@ -39,7 +40,7 @@ const (
 // add takes the result of a drill.
 func (r *Report) add(d Result) {
 	r.Drills = append(r.Drills, d)
-	r.OK = r.OK && len(d.Broken)+len(d.Failed) == 0
+	r.OK = r.OK && len(d.problems) == 0
 	f := &r.footprint
 	f.proberMemory = max(f.proberMemory, d.footprint.proberMemory)
 	f.controllerMemory = max(f.controllerMemory, d.footprint.controllerMemory)
@@ -53,7 +54,7 @@ func (r *Report) finish() {
 		held, bound int64
 	}{{"prober", r.footprint.proberMemory, proberMemory}, {"controller", r.footprint.controllerMemory, controllerMemory}} {
 		if b.held >= b.bound {
-			r.broken = append(r.broken, fmt.Sprintf("the %s held %d MiB, and at most %d are allowed", b.function, b.held>>20, b.bound>>20))
+			r.problems = append(r.problems, fmt.Sprintf("bound broken: the %s held %d MiB, and at most %d are allowed", b.function, b.held>>20, b.bound>>20))
 			r.OK = false
 		}
 	}
@@ -83,11 +84,10 @@ type Result struct {
 	secondCalls int
 	// impaired is how long more than the usual share of new connections was lost, in a drill in which some always pass.
 	impaired Spread
-	// Broken are the bounds that did not hold, and Failed the runs that could not be held.
-	Broken []string `json:"broken,omitempty"`
-	Failed []string `json:"failed,omitempty"`
-	// Notes say how the figures came about, where it is not as one would think.
-	Notes []string `json:"notes,omitempty"`
+	// problems are the bounds that were broken, and the runs that could not be held.
+	problems []string
+	// notes say how the figures came about, where it is not as one would think.
+	notes []string
 }
 
 // Spread of a measure over the runs.
@@ -131,7 +131,7 @@ type measure struct {
 
 // collect makes the result of a drill from its runs.
 func collect(d drill, runs []measure) Result {
-	r := Result{Name: d.name, Runs: len(runs), Notes: d.notes}
+	r := Result{Name: d.name, Runs: len(runs), notes: d.notes}
 	var decide, outage, impaired []time.Duration
 	for _, m := range runs {
 		if m.decided {
@@ -153,6 +153,13 @@ func collect(d drill, runs []measure) Result {
 	return r
 }
 
+// JSON writes the report for machines.
+func (r *Report) JSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(r)
+}
+
 // Text writes the report for people: a table, and what went wrong below it.
 func (r *Report) Text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -166,7 +173,7 @@ func (r *Report) Text(w io.Writer) error {
 		return err
 	}
 	for _, d := range r.Drills {
-		for _, note := range d.Notes {
+		for _, note := range d.notes {
 			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
 		}
 		if d.impaired.Max > 0 {
@@ -193,21 +200,15 @@ func (r *Report) Text(w io.Writer) error {
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// ErrBroken says that a bound did not hold: clients would lose more than is promised.
-var ErrBroken = errors.New("bound broken")
-
-// Err names every bound that was broken, each an ErrBroken, and every run that could not be held, or is nil.
+// Err names every bound that was broken, or is nil.
 func (r *Report) Err() error {
 	var errs []error
-	for _, b := range r.broken {
-		errs = append(errs, fmt.Errorf("%w: %s", ErrBroken, b))
+	for _, p := range r.problems {
+		errs = append(errs, errors.New(p))
 	}
 	for _, d := range r.Drills {
-		for _, b := range d.Broken {
-			errs = append(errs, fmt.Errorf("drill %s: %w: %s", d.Name, ErrBroken, b))
-		}
-		for _, f := range d.Failed {
-			errs = append(errs, fmt.Errorf("drill %s: %s", d.Name, strings.TrimSpace(f)))
+		for _, p := range d.problems {
+			errs = append(errs, fmt.Errorf("drill %s: %s", d.Name, strings.TrimSpace(p)))
 		}
 	}
 	return errors.Join(errs...)

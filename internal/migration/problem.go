@@ -26,6 +26,15 @@ func (r *Refusal) Error() string {
 	return b.String()
 }
 
+// Map is the refusal with every problem changed.
+func (r *Refusal) Map(change func(Problem) Problem) error {
+	changed := &Refusal{Stage: r.Stage}
+	for _, p := range r.Problems {
+		changed.Problems = append(changed.Problems, change(p))
+	}
+	return changed
+}
+
 // problems collects; the zero value is ready.
 type problems []Problem
 

@@ -31,11 +31,16 @@ func ParseStage(name string) (Stage, error) {
 	if i := slices.Index(stages, Stage(name)); i >= 0 {
 		return stages[i], nil
 	}
-	known := make([]string, len(stages))
+	return "", fmt.Errorf("%q is not a stage (use one of %s)", name, strings.Join(StageNames(), ", "))
+}
+
+// StageNames returns the names of the stages in their order.
+func StageNames() []string {
+	names := make([]string, len(stages))
 	for i, s := range stages {
-		known[i] = string(s)
+		names[i] = string(s)
 	}
-	return "", fmt.Errorf("%q is not a stage (use one of %s)", name, strings.Join(known, ", "))
+	return names
 }
 
 // Index is the place of s in the order, 0 for adopt; -1 when s is not a stage.

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"polynat/internal/migration"
+	"polynat/internal/problem"
 	"polynat/internal/route"
 )
 
@@ -85,7 +86,8 @@ func (a *Args) spec() (migration.Spec, error) {
 func (a *Args) validateStage(c *checks) migration.Stage {
 	stage, err := migration.ParseStage(a.Stage)
 	if c.required("stage", a.Stage, "begin with adopt") && err != nil {
-		*c = append(*c, migration.Problem{Field: "stage", Rule: err.Error()})
+		known := migration.StageNames()
+		c.add("stage", a.Stage, "is not a stage", problem.Meant(a.Stage, "use one of "+strings.Join(known, ", "), known...))
 	}
 	return stage
 }
@@ -106,7 +108,7 @@ func (a *Args) validateOld(c *checks) migration.OldNextHop {
 	case "":
 		c.required("oldNextHop.type", "", "use Instance, NetworkInterface or HaVip, as the 0.0.0.0/0 entries say")
 	default:
-		c.add("oldNextHop.type", old.Type, "is not a next hop that can be migrated from", "use Instance, NetworkInterface or HaVip")
+		c.add("oldNextHop.type", old.Type, "is not a next hop that can be migrated from", problem.Meant(old.Type, "use Instance, NetworkInterface or HaVip", migration.HopInstance, migration.HopNetworkInterface, migration.HopHAVIP))
 	}
 	if old.Type == migration.HopHAVIP && len(a.SNAT.HAVIPVSwitches) == 0 {
 		c.required("snat.havipVswitches", "", "name the vSwitch of the HAVIP: the API takes no SNAT entry for it")
@@ -157,7 +159,7 @@ func (a *Args) validateForwards(c *checks, s *migration.Spec) {
 			c.add(field, k, "must be lower-case letters, digits and hyphens, at most 31, beginning with a letter", "rename it")
 		}
 		if _, ok := a.Addresses[f.Address]; !ok {
-			c.add(field+".address", f.Address, "is not one of addresses", "use one of "+strings.Join(slices.Sorted(maps.Keys(a.Addresses)), ", "))
+			c.add(field+".address", f.Address, "is not one of addresses", problem.MeantKey(f.Address, a.Addresses))
 		}
 		ip, err := netip.ParseAddr(f.InternalIP)
 		if err != nil || !ip.Is4() {
@@ -231,7 +233,7 @@ func port(c *checks, field, value string) {
 
 func oneOf(c *checks, field, value string, allowed ...string) {
 	if !slices.Contains(allowed, value) {
-		c.add(field, value, "is not known", "use one of "+strings.Join(allowed, ", "))
+		c.add(field, value, "is not known", problem.Meant(value, "use one of "+strings.Join(allowed, ", "), allowed...))
 	}
 }
 

@@ -51,7 +51,7 @@ func TestEveryProblemOfTheArgsNamesFieldValueRuleAndWayOut(t *testing.T) {
 		change func(*args)
 		want   string
 	}{
-		{func(a *args) { a.Stage = "Adopt" }, `stage: "Adopt" is not a stage (use one of adopt, cover, uncover, gateway, address, snat, switch, retire)`},
+		{func(a *args) { a.Stage = "Adopt" }, `stage: "Adopt": is not a stage (did you mean adopt?)`},
 		{func(a *args) { a.Stage = "" }, `stage: is missing (begin with adopt)`},
 		{func(a *args) { a.VPCID = "" }, `vpcId: is missing (name the VPC to migrate)`},
 		{func(a *args) { a.OldNextHop.Type = "VpnGateway" }, `oldNextHop.type: "VpnGateway": is not a next hop that can be migrated from (use Instance, NetworkInterface or HaVip)`},

@@ -7,12 +7,12 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/internal/migration"
+	"polynat/internal/problem"
 	"polynat/internal/route"
 )
 
@@ -93,7 +93,7 @@ func (a *Args) Validate() error {
 			problems = append(problems, migration.Problem{Field: field + ".zone", Rule: "is missing", WayOut: "give a zone of the region"})
 		}
 		if v.RouteTable != "" && !slices.Contains(a.RouteTables, v.RouteTable) {
-			add(field+".routeTable", v.RouteTable, "is not one of routeTables", "add it there, or leave it out for the system table")
+			add(field+".routeTable", v.RouteTable, "is not one of routeTables", problem.Meant(v.RouteTable, "add it there, or leave it out for the system table", a.RouteTables...))
 		}
 		cidr, err := route.ParseCIDR(v.CIDR)
 		switch {
@@ -115,7 +115,7 @@ func (a *Args) Validate() error {
 func (i Instance) problems(vswitches map[string]VSwitch) []error {
 	var problems []error
 	if _, ok := vswitches[i.VSwitch]; !ok {
-		problems = append(problems, migration.Problem{Field: "instance.vswitch", Value: strconv.Quote(i.VSwitch), Rule: "is not one of vswitches", WayOut: "use one of " + strings.Join(slices.Sorted(maps.Keys(vswitches)), ", ")})
+		problems = append(problems, migration.Problem{Field: "instance.vswitch", Value: strconv.Quote(i.VSwitch), Rule: "is not one of vswitches", WayOut: problem.MeantKey(i.VSwitch, vswitches)})
 	}
 	for _, f := range []struct{ field, value string }{{"instance.imageId", i.ImageID}, {"instance.type", i.Type}} {
 		if f.value == "" {

@@ -115,7 +115,7 @@ func (c *checks) general() {
 	switch c.OnDelete {
 	case "", Release, Retain, Protect:
 	default:
-		c.Add("onDelete", string(c.OnDelete), "must be release, retain or protect", "leave it out for release")
+		c.Add("onDelete", string(c.OnDelete), "must be release, retain or protect", problem.Meant(c.OnDelete, "leave it out for release", Release, Retain, Protect))
 	}
 	c.matches("artefacts.bucket", c.Artefacts.Bucket, buckets, "is not the name of a bucket", "leave it out to have one made")
 }
@@ -240,14 +240,14 @@ func (c *checks) standby() {
 	switch c.Standby {
 	case "", PerZone, Shared, Existing, None:
 	default:
-		c.Add("standby", string(c.Standby), "must be perZone, shared, existing or none", "leave it out for perZone")
+		c.Add("standby", string(c.Standby), "must be perZone, shared, existing or none", problem.Meant(c.Standby, "leave it out for perZone", PerZone, Shared, Existing, None))
 		return
 	}
 	switch _, ok := c.Zones[shared.Zone]; {
 	case c.Standby == Shared && shared.Zone == "":
 		c.Missing("sharedStandby.zone", "say in whose public subnet the gateway is to stand")
 	case c.Standby == Shared && !ok:
-		c.Add("sharedStandby.zone", shared.Zone, "is not one of zones", "use one of "+strings.Join(sorted(c.Zones), ", "))
+		c.Add("sharedStandby.zone", shared.Zone, "is not one of zones", problem.MeantKey(shared.Zone, c.Zones))
 	case c.Standby != Shared && shared != SharedStandby{}:
 		c.List = append(c.List, problem.Problem{Field: "sharedStandby", Rule: "is for standby shared only", WayOut: "leave it out, or set standby to shared"})
 	}
@@ -288,7 +288,7 @@ func (c *checks) instance() {
 	switch i.Market {
 	case "", OnDemand, Spot:
 	default:
-		c.Add("instance.market", string(i.Market), "must be onDemand or spot", "leave it out for onDemand")
+		c.Add("instance.market", string(i.Market), "must be onDemand or spot", problem.Meant(i.Market, "leave it out for onDemand", OnDemand, Spot))
 	}
 	c.matches("instance.imageId", i.ImageID, images, "is not the id of an image", "write it as ami-0123456789abcdef0")
 	c.matches("instance.imageParameter", i.ImageParameter, parameters, "is not the name of a public parameter", "write it as /aws/service/ami-amazon-linux-latest/…")
@@ -331,7 +331,7 @@ const mostHooks = 8 << 10
 
 func (c *checks) architecture(field, value string) {
 	if value != "" && value != ARM64 && value != X8664 {
-		c.Add(field, value, "must be arm64 or x86_64", "leave it out for arm64")
+		c.Add(field, value, "must be arm64 or x86_64", problem.Meant(value, "leave it out for arm64", ARM64, X8664))
 	}
 }
 

@@ -321,7 +321,7 @@ func (a *Args) loadBalancer(l *problem.List, name, key string) {
 		port(l, field+".port", listener.Port)
 		group, ok := a.Groups[listener.Group]
 		if !ok {
-			l.Add(field+".group", listener.Group, "is not one of groups", "use one of "+list(a.Groups))
+			l.Add(field+".group", listener.Group, "is not one of groups", problem.MeantKey(listener.Group, a.Groups))
 			continue
 		}
 		a.flavor(l, field, key, listener)
@@ -338,10 +338,10 @@ func (a *Args) group(l *problem.List, name, key string) {
 	network.Key(l, field, key)
 	network.Name(l, field+".name", g.named(name, key))
 	if !slices.Contains(protocols, g.Speaks()) {
-		l.Add(field+".protocol", g.Protocol, "must be HTTP, TCP or UDP", "leave it out for HTTP")
+		l.Add(field+".protocol", g.Protocol, "must be HTTP, TCP or UDP", problem.Meant(g.Protocol, "leave it out for HTTP", protocols...))
 	}
 	if g.Method != "" && !slices.Contains(methods, g.Method) {
-		l.Add(field+".method", g.Method, "must be "+strings.Join(methods, ", "), "leave it out for "+methods[0])
+		l.Add(field+".method", g.Method, "must be "+strings.Join(methods, ", "), problem.Meant(g.Method, "leave it out for "+methods[0], methods...))
 	}
 	if g.HealthPath != "" && (g.Speaks() != "HTTP" || !strings.HasPrefix(g.HealthPath, "/")) {
 		l.Add(field+".healthPath", g.HealthPath, "must begin with / and is for HTTP groups only", "leave it out for /")
@@ -363,7 +363,7 @@ func (a *Args) group(l *problem.List, name, key string) {
 		case m.Instance != "" && m.Address != "":
 			l.Add(field+".address", m.Address, "contradicts instance", "leave one of the two out")
 		case m.Instance != "" && !known:
-			l.Add(field+".instance", m.Instance, "is not one of instances", "use one of "+list(a.Instances))
+			l.Add(field+".instance", m.Instance, "is not one of instances", problem.MeantKey(m.Instance, a.Instances))
 		default:
 			a.network("").Address(l, field+".address", m.Address)
 		}
@@ -379,13 +379,6 @@ func port(l *problem.List, field string, value int) {
 	if value < 1 || value > 65535 {
 		l.Number(field, value, "must be 1 to 65535", "give the port")
 	}
-}
-
-func list[V any](m map[string]V) string {
-	if len(m) == 0 {
-		return "those that you add there"
-	}
-	return strings.Join(slices.Sorted(maps.Keys(m)), ", ")
 }
 
 func or(value, otherwise string) string {

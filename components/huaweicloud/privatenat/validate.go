@@ -67,7 +67,7 @@ func (c *checks) gateway() {
 	c.vpc = vpc
 	limit, ok := specs[g.spec()]
 	if !ok {
-		c.Add("gateway.spec", g.Spec, "must be Small, Medium, Large or Extra-Large", "leave it out for Small")
+		c.Add("gateway.spec", g.Spec, "must be Small, Medium, Large or Extra-Large", problem.Meant(g.Spec, "leave it out for Small", sorted(specs)...))
 		return
 	}
 	if n := len(c.Rules) + len(c.SNATRules); n > limit {
@@ -152,7 +152,7 @@ func (c *checks) transitIPs() {
 		network.Key(&c.List, field, k)
 		n, ok := c.Networks[t.Network]
 		if !ok {
-			c.Add(field+".network", t.Network, "is not one of networks", "use one of "+list(c.Networks))
+			c.Add(field+".network", t.Network, "is not one of networks", problem.MeantKey(t.Network, c.Networks))
 			continue
 		}
 		n.Address(&c.List, field+".address", t.Address)
@@ -170,7 +170,7 @@ func (c *checks) target(key string) {
 	switch t.Type {
 	case LoadBalancer, Instance, VirtualIP, Address:
 	default:
-		c.Add(field+".type", t.Type, "must be load-balancer, instance, virtual-ip or address", "say what the target is")
+		c.Add(field+".type", t.Type, "must be load-balancer, instance, virtual-ip or address", problem.Meant(t.Type, "say what the target is", LoadBalancer, Instance, VirtualIP, Address))
 		return
 	}
 	if address := t.Type == Address; address != (t.Address != "") {
@@ -224,11 +224,11 @@ func (c *checks) rule(key string) {
 		c.Add(field+".description", r.Description, "must be at most 255 characters without < and >", "shorten it")
 	}
 	if _, ok := c.TransitIPs[r.TransitIP]; !ok {
-		c.Add(field+".transitIp", r.TransitIP, "is not one of transitIps", "use one of "+list(c.TransitIPs))
+		c.Add(field+".transitIp", r.TransitIP, "is not one of transitIps", problem.MeantKey(r.TransitIP, c.TransitIPs))
 	}
 	target, ok := c.Targets[r.Target]
 	if !ok {
-		c.Add(field+".target", r.Target, "is not one of targets", "use one of "+list(c.Targets))
+		c.Add(field+".target", r.Target, "is not one of targets", problem.MeantKey(r.Target, c.Targets))
 	}
 	switch r.protocol() {
 	case anything:
@@ -351,7 +351,7 @@ func (c *checks) snat() {
 		r, field := c.SNATRules[k], "snatRules."+k
 		network.Key(&c.List, field, k)
 		if _, ok := c.TransitIPs[r.TransitIP]; !ok {
-			c.Add(field+".transitIp", r.TransitIP, "is not one of transitIps", "use one of "+list(c.TransitIPs))
+			c.Add(field+".transitIp", r.TransitIP, "is not one of transitIps", problem.MeantKey(r.TransitIP, c.TransitIPs))
 			continue
 		}
 		for _, other := range sorted(c.Rules) {
@@ -388,10 +388,3 @@ func (c *checks) snat() {
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
-
-func list[V any](m map[string]V) string {
-	if len(m) == 0 {
-		return "those that you add there"
-	}
-	return strings.Join(sorted(m), ", ")
-}
