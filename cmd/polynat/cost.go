@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,10 +18,9 @@ type costFlags struct {
 	standby       string
 	economy       bool
 	observability bool
-	format        string
 }
 
-func costCommand() *cobra.Command {
+func costCommand(out *output) *cobra.Command {
 	var flags costFlags
 	c := &cobra.Command{
 		Use:   "cost",
@@ -32,7 +30,7 @@ that watch them and their volumes, and says from which traffic on the instances 
 
 List prices in USD of %s, for %s; without tax, free tiers and discounts.`, cost.AsOf(), strings.Join(cost.Regions(), ", ")),
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return runCost(c.OutOrStdout(), flags) },
+		RunE: func(*cobra.Command, []string) error { return runCost(out, flags) },
 	}
 	f := c.Flags()
 	q := &flags.question
@@ -45,14 +43,11 @@ List prices in USD of %s, for %s; without tax, free tiers and discounts.`, cost.
 	f.StringVar(&flags.standby, "standby", string(cost.StandbyPerZone), "NAT gateways that stand by: perZone, shared or none")
 	f.BoolVar(&flags.economy, "economy", false, "count the economy preset of the failover functions")
 	f.BoolVar(&flags.observability, "observability", false, "count metrics, alarms and the dashboard")
-	f.StringVar(&flags.format, "format", "text", "text or json")
+	out.flag(c)
 	return c
 }
 
-func runCost(w io.Writer, flags costFlags) error {
-	if flags.format != "text" && flags.format != "json" {
-		return fmt.Errorf("--format: %q: is not known (use text or json)", flags.format)
-	}
+func runCost(out *output, flags costFlags) error {
 	q := flags.question
 	if q.Zones < 1 {
 		return fmt.Errorf("--zones: %d: is less than one (give the number of zones with a NAT)", q.Zones)
@@ -68,15 +63,14 @@ func runCost(w io.Writer, flags costFlags) error {
 	if err != nil {
 		return err
 	}
-	if flags.format == "json" {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(answer)
-	}
-	return writeCost(w, answer)
+	out.report = bill{answer}
+	return nil
 }
 
-func writeCost(w io.Writer, a cost.Answer) error {
+// bill is the answer for people and machines.
+type bill struct{ cost.Answer }
+
+func (b bill) Text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	var errs []error
 	line := func(format string, values ...any) {
@@ -86,17 +80,17 @@ func writeCost(w io.Writer, a cost.Answer) error {
 	for _, side := range []struct {
 		name string
 		cost.Side
-	}{{"by NAT gateway", a.Gateway}, {"by NAT instance", a.NATInstance}} {
+	}{{"by NAT gateway", b.Gateway}, {"by NAT instance", b.NATInstance}} {
 		line("%s\t\t\t\t%.2f USD a month\t\n", side.name, side.MonthlyUSD)
 		for _, item := range side.Items {
 			line("%s\t%.6g\t%s\t%.10g\t%.2f\t\n", item.Name, item.Quantity, item.Unit, item.UnitUSD, item.MonthlyUSD)
 		}
 	}
 	errs = append(errs, t.Flush())
-	verdict := fmt.Sprintf("saving %.2f USD", a.SavingUSD)
-	if a.SavingUSD < 0 {
-		verdict = fmt.Sprintf("costing %.2f USD more", -a.SavingUSD)
+	verdict := fmt.Sprintf("saving %.2f USD", b.SavingUSD)
+	if b.SavingUSD < 0 {
+		verdict = fmt.Sprintf("costing %.2f USD more", -b.SavingUSD)
 	}
-	_, err := fmt.Fprintf(w, "\n%s a month; the instances are the cheaper way from %.0f GB a month on (list prices of %s)\n", verdict, a.BreakEvenGB, cost.AsOf())
+	_, err := fmt.Fprintf(w, "\n%s a month; the instances are the cheaper way from %.0f GB a month on (list prices of %s)\n", verdict, b.BreakEvenGB, cost.AsOf())
 	return errors.Join(append(errs, err)...)
 }

@@ -14,11 +14,11 @@ import (
 )
 
 type drillFlags struct {
-	format, logs   string
+	logs           string
 	runs, parallel int
 }
 
-func drillCommand() *cobra.Command {
+func drillCommand(out *output) *cobra.Command {
 	var flags drillFlags
 	c := &cobra.Command{
 		Use:   "drill [name...]",
@@ -36,23 +36,22 @@ minute), are the most in one run. The API of the lab answers within milliseconds
 Needs Linux, root, and the Go toolchain, which builds the programs. Touches no network but its own; nothing is left of it,
 even when it is killed.
 
-The exit status is 0 when every bound held, 1 when one was broken or a drill could not be held, and 2 where drills cannot
-be held at all.
+` + fmt.Sprintf(statuses, " for longer than a bound allows", "drills need\nLinux and root, a run could not be held, or the drill was cut short") + `
 
 Drills: ` + strings.Join(drill.Names(), ", ") + `.`,
-		RunE: func(c *cobra.Command, names []string) error { return runDrills(c, flags, names) },
+		RunE: func(c *cobra.Command, names []string) error { return runDrills(c, out, flags, names) },
 	}
 	f := c.Flags()
-	f.StringVar(&flags.format, "format", "text", "text or json")
+	out.flag(c)
 	f.IntVar(&flags.runs, "runs", 0, "runs of each drill (default 10 of those with a bound in seconds, fewer of the others)")
 	f.IntVar(&flags.parallel, "parallel", 0, "runs at once, each in a lab of its own (default one for every processor)")
 	f.StringVar(&flags.logs, "logs", "", "`folder` for what the programs wrote, a file for each run")
 	return c
 }
 
-func runDrills(c *cobra.Command, flags drillFlags, names []string) error {
-	if flags.format != "text" && flags.format != "json" {
-		return fmt.Errorf("--format: %q: is not known (use text or json)", flags.format)
+func runDrills(c *cobra.Command, out *output, flags drillFlags, names []string) error {
+	if err := drill.Check(names); err != nil {
+		return err
 	}
 	if flags.runs < 0 || flags.parallel < 0 {
 		return errors.New("--runs and --parallel: must not be negative")
@@ -78,12 +77,11 @@ func runDrills(c *cobra.Command, flags drillFlags, names []string) error {
 	})
 	progress.Close()
 	if err != nil {
-		return err
+		return noVerdict{err}
 	}
-	if flags.format == "json" {
-		err = report.JSON(c.OutOrStdout())
-	} else {
-		err = report.Text(c.OutOrStdout())
+	out.report = report
+	if err := report.Err(); err != nil {
+		return noVerdict{err}
 	}
-	return errors.Join(err, report.Err())
+	return nil
 }

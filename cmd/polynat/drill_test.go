@@ -38,8 +38,10 @@ func TestDrillPrintsOneJSONObjectForMachines(t *testing.T) {
 		Max    *float64 `json:"max"`
 	}
 	var report struct {
-		OK     *bool `json:"ok"`
-		Drills []struct {
+		OK      *bool  `json:"ok"`
+		Version string `json:"version"`
+		Error   string `json:"error"`
+		Drills  []struct {
 			Name        string `json:"name"`
 			Runs        int    `json:"runs"`
 			Decide      spread `json:"decideSeconds"`
@@ -50,6 +52,8 @@ func TestDrillPrintsOneJSONObjectForMachines(t *testing.T) {
 			Established *int   `json:"establishedConnections"`
 			Transitions *int   `json:"transitions"`
 			Calls       *int   `json:"apiCalls"`
+
+			Broken, Failed, Notes []string
 		} `json:"drills"`
 	}
 	if err := decoder.Decode(&report); err != nil {
@@ -67,7 +71,7 @@ func TestDrillPrintsOneJSONObjectForMachines(t *testing.T) {
 func TestADrillThatCannotBeHeldSaysWhichThereAre(t *testing.T) {
 	for _, args := range [][]string{{"drill", "flood"}, {"drill", "--format", "yaml"}, {"drill", "--runs", "-1"}} {
 		status, _, stderr := polynat(t, args...)
-		if status != 1 || !strings.Contains(stderr, "error: ") {
+		if status != statusInput || !strings.Contains(stderr, "error: ") {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
 	}

@@ -14,7 +14,21 @@ import (
 	"github.com/spf13/cobra"
 
 	"polynat/internal/drill"
+	"polynat/internal/rehearsal"
 )
+
+// The exit statuses.
+const (
+	statusOK        = 0
+	statusLost      = 1 // traffic would be lost
+	statusInput     = 2 // the input is wrong: a flag, a file, the configuration
+	statusNoVerdict = 3 // the rehearsal or the drill could not be carried out
+)
+
+// statuses is what the help of the commands that judge says of them.
+const statuses = `The exit status is 0 when all is well, 1 when traffic would be lost%s, 2 when a flag, a
+file or the configuration is wrong, and 3 when there is no verdict: %s.
+` + "`go run`" + ` turns each of the last three into 1; scripts use the binary that ` + "`go build ./cmd/polynat`" + ` makes.`
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -22,30 +36,52 @@ func main() {
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
-// run returns the exit status: 0 when all is well, 1 when a rehearsal or a drill lost something or could not be held, 2 where
-// no drill can be held, and the stock CLI's own for the command pulumi.
+// run returns the exit status: one of the above, or the stock CLI's own for the command pulumi.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	out := &output{}
 	root := &cobra.Command{
 		Use:           "polynat",
 		Short:         "Rehearse NAT changes on simulated clouds before you make them",
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(rehearseCommand(), drillCommand(), pulumiCommand(), costCommand())
-	err := root.ExecuteContext(ctx)
+	root.AddCommand(rehearseCommand(out), drillCommand(out), pulumiCommand(), costCommand(out), versionCommand(out))
+	command, err := root.ExecuteContextC(ctx)
+	if command.Name() == "pulumi" {
+		args = nil // which are the stock CLI's
+	}
+	if failed := out.print(stdout, args, err); failed != nil {
+		err = noVerdict{errors.Join(err, failed)}
+	}
 	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		fmt.Fprintln(stderr, "error:", err)
+	}
+	return status(err)
+}
+
+// noVerdict is the error of what could not be carried out.
+type noVerdict struct{ error }
+
+func (e noVerdict) Unwrap() error { return e.error }
+
+// status of an error: whatever is nothing else is wrong input.
+func status(err error) int {
+	var exit *exec.ExitError
+	var none noVerdict
 	switch {
 	case err == nil:
-		return 0
+		return statusOK
 	case errors.As(err, &exit):
 		return exit.ExitCode()
+	case errors.Is(err, rehearsal.ErrLost), errors.Is(err, drill.ErrBroken):
+		return statusLost
+	case errors.Is(err, rehearsal.ErrFailed), errors.As(err, &none):
+		return statusNoVerdict
 	}
-	fmt.Fprintln(stderr, "error:", err)
-	if errors.Is(err, drill.ErrUnsupported) {
-		return 2
-	}
-	return 1
+	return statusInput
 }

@@ -1,11 +1,12 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -15,15 +16,15 @@ import (
 )
 
 type rehearseFlags struct {
-	dir, stack, export, format string
-	faults, everyFailure       bool
+	dir, stack, export   string
+	faults, everyFailure bool
 }
 
 // triedFailures is how many operations of a step are made to fail unless all are to be: enough for every operation of a migration,
 // while the steps of NAT instances, which have up to a hundred, do not make the rehearsal a matter of minutes.
 const triedFailures = 20
 
-func rehearseCommand() *cobra.Command {
+func rehearseCommand(out *output) *cobra.Command {
 	var flags rehearseFlags
 	c := &cobra.Command{
 		Use:   "rehearse [setup...]",
@@ -33,23 +34,20 @@ clouds. Walks every setup of the stack, or those that are named, through all its
 what can be reached and what must not be, and tries each operation failing once. Touches no real cloud, backend or
 credential.
 
-The exit status is 0 when nothing was lost, else 1.`,
-		RunE: func(c *cobra.Command, setups []string) error { return rehearse(c, flags, setups) },
+` + fmt.Sprintf(statuses, "", "a step failed without a\nloss, or the rehearsal was cut short"),
+		RunE: func(c *cobra.Command, setups []string) error { return rehearse(c, out, flags, setups) },
 	}
 	f := c.Flags()
 	f.StringVarP(&flags.stack, "stack", "s", "dev", "stack whose Pulumi.<stack>.yaml is rehearsed")
 	f.StringVar(&flags.dir, "dir", ".", "folder that holds Pulumi.yaml")
 	f.StringVar(&flags.export, "from-export", "", "begin from this `file`, a `pulumi stack export` of the deployed stack")
-	f.StringVar(&flags.format, "format", "text", "text or json")
+	out.flag(c)
 	f.BoolVar(&flags.everyFailure, "every-failure", false, fmt.Sprintf("try every failure, where a step has more than %d operations too", triedFailures))
 	f.BoolVar(&flags.faults, "faults", true, "also try each operation of each step failing once")
 	return c
 }
 
-func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
-	if flags.format != "text" && flags.format != "json" {
-		return fmt.Errorf("--format: %q: is not known (use text or json)", flags.format)
-	}
+func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string) error {
 	ctx := c.Context()
 	project, config, err := engine.LoadConfig(ctx, flags.dir, flags.stack)
 	if err != nil {
@@ -69,23 +67,18 @@ func rehearse(c *cobra.Command, flags rehearseFlags, names []string) error {
 	if flags.everyFailure {
 		maxFaults = 0
 	}
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
+	defer stop()
 	progress := newProgress(c.ErrOrStderr())
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
 		Project: project, Stack: flags.stack, Config: config, Program: rehearsal.Polynat, Faults: flags.faults, MaxFaults: maxFaults, Progress: progress,
 	}, setups...)
 	progress.Close()
 	if err != nil {
-		return err
+		return noVerdict{err}
 	}
-	if c.Flags().Changed("stack") {
-		report.Stack = flags.stack
-	}
-	if flags.format == "json" {
-		err = report.JSON(c.OutOrStdout())
-	} else {
-		err = report.Text(c.OutOrStdout())
-	}
-	return errors.Join(err, report.Err())
+	out.report = report
+	return report.Err()
 }
 
 // rehearsable is a setup that can be rehearsed.

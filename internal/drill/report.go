@@ -1,7 +1,6 @@
 package drill
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,12 +13,12 @@ import (
 // Report of all drills.
 type Report struct {
 	// OK says that every bound held.
-	OK     bool     `json:"ok"`
+	OK     bool     `json:"-"`
 	Drills []Result `json:"drills"`
 
 	footprint measure
 	size      size
-	problems  []string
+	broken    []string
 }
 
 // size of the programs on disk, in bytes.
@@ -40,7 +39,7 @@ const (
 // add takes the result of a drill.
 func (r *Report) add(d Result) {
 	r.Drills = append(r.Drills, d)
-	r.OK = r.OK && len(d.problems) == 0
+	r.OK = r.OK && len(d.Broken)+len(d.Failed) == 0
 	f := &r.footprint
 	f.proberMemory = max(f.proberMemory, d.footprint.proberMemory)
 	f.controllerMemory = max(f.controllerMemory, d.footprint.controllerMemory)
@@ -54,7 +53,7 @@ func (r *Report) finish() {
 		held, bound int64
 	}{{"prober", r.footprint.proberMemory, proberMemory}, {"controller", r.footprint.controllerMemory, controllerMemory}} {
 		if b.held >= b.bound {
-			r.problems = append(r.problems, fmt.Sprintf("bound broken: the %s held %d MiB, and at most %d are allowed", b.function, b.held>>20, b.bound>>20))
+			r.broken = append(r.broken, fmt.Sprintf("the %s held %d MiB, and at most %d are allowed", b.function, b.held>>20, b.bound>>20))
 			r.OK = false
 		}
 	}
@@ -84,10 +83,11 @@ type Result struct {
 	secondCalls int
 	// impaired is how long more than the usual share of new connections was lost, in a drill in which some always pass.
 	impaired Spread
-	// problems are the bounds that were broken, and the runs that could not be held.
-	problems []string
-	// notes say how the figures came about, where it is not as one would think.
-	notes []string
+	// Broken are the bounds that did not hold, and Failed the runs that could not be held.
+	Broken []string `json:"broken,omitempty"`
+	Failed []string `json:"failed,omitempty"`
+	// Notes say how the figures came about, where it is not as one would think.
+	Notes []string `json:"notes,omitempty"`
 }
 
 // Spread of a measure over the runs.
@@ -131,7 +131,7 @@ type measure struct {
 
 // collect makes the result of a drill from its runs.
 func collect(d drill, runs []measure) Result {
-	r := Result{Name: d.name, Runs: len(runs), notes: d.notes}
+	r := Result{Name: d.name, Runs: len(runs), Notes: d.notes}
 	var decide, outage, impaired []time.Duration
 	for _, m := range runs {
 		if m.decided {
@@ -153,13 +153,6 @@ func collect(d drill, runs []measure) Result {
 	return r
 }
 
-// JSON writes the report for machines.
-func (r *Report) JSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
-}
-
 // Text writes the report for people: a table, and what went wrong below it.
 func (r *Report) Text(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
@@ -173,7 +166,7 @@ func (r *Report) Text(w io.Writer) error {
 		return err
 	}
 	for _, d := range r.Drills {
-		for _, note := range d.notes {
+		for _, note := range d.Notes {
 			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
 		}
 		if d.impaired.Max > 0 {
@@ -200,15 +193,21 @@ func (r *Report) Text(w io.Writer) error {
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
-// Err names every bound that was broken, or is nil.
+// ErrBroken says that a bound did not hold: clients would lose more than is promised.
+var ErrBroken = errors.New("bound broken")
+
+// Err names every bound that was broken, each an ErrBroken, and every run that could not be held, or is nil.
 func (r *Report) Err() error {
 	var errs []error
-	for _, p := range r.problems {
-		errs = append(errs, errors.New(p))
+	for _, b := range r.broken {
+		errs = append(errs, fmt.Errorf("%w: %s", ErrBroken, b))
 	}
 	for _, d := range r.Drills {
-		for _, p := range d.problems {
-			errs = append(errs, fmt.Errorf("drill %s: %s", d.Name, strings.TrimSpace(p)))
+		for _, b := range d.Broken {
+			errs = append(errs, fmt.Errorf("drill %s: %w: %s", d.Name, ErrBroken, b))
+		}
+		for _, f := range d.Failed {
+			errs = append(errs, fmt.Errorf("drill %s: %s", d.Name, strings.TrimSpace(f)))
 		}
 	}
 	return errors.Join(errs...)

@@ -3,6 +3,7 @@ package drill
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -47,24 +48,33 @@ func TestTheReportSaysWhatThePeerTakes(t *testing.T) {
 }
 
 func TestTheReportForMachinesHasTheseFieldsAndNoOther(t *testing.T) {
-	r := Report{Drills: []Result{{Name: "reboot", Runs: 1, problems: []string{"a bound"}, notes: []string{"a note"}}}}
-	var out bytes.Buffer
-	if err := r.JSON(&out); err != nil {
+	r := Report{Drills: []Result{{Name: "reboot", Runs: 1, Broken: []string{"a bound"}, Failed: []string{"run 1: a reason"}, Notes: []string{"a note"}}}}
+	text, err := json.Marshal(r)
+	if err != nil {
 		t.Fatal(err)
 	}
 	var got map[string]any
-	if err := json.Unmarshal(out.Bytes(), &got); err != nil {
+	if err := json.Unmarshal(text, &got); err != nil {
 		t.Fatal(err)
 	}
 	zero := map[string]any{"median": 0.0, "max": 0.0}
-	want := map[string]any{"ok": false, "drills": []any{map[string]any{
+	want := map[string]any{"drills": []any{map[string]any{
 		"name": "reboot", "runs": 1.0, "decideSeconds": zero, "outageSeconds": zero, "lostConnections": 0.0, "attemptedConnections": 0.0,
 		"cutConnections": 0.0, "establishedConnections": 0.0, "transitions": 0.0, "apiCalls": 0.0,
+		"broken": []any{"a bound"}, "failed": []any{"run 1: a reason"}, "notes": []any{"a note"},
 	}}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if r.Err() == nil {
-		t.Error("a broken bound is no error")
+}
+
+func TestABrokenBoundIsToldFromARunThatCouldNotBeHeld(t *testing.T) {
+	broken := (&Report{Drills: []Result{{Name: "reboot", Broken: []string{"a bound"}}}}).Err()
+	failed := (&Report{Drills: []Result{{Name: "reboot", Failed: []string{"run 1: a reason"}}}}).Err()
+	if !errors.Is(broken, ErrBroken) || failed == nil || errors.Is(failed, ErrBroken) {
+		t.Errorf("%v, and %v", broken, failed)
+	}
+	if all := (&Report{broken: []string{"the prober held 99 MiB"}}).Err(); !errors.Is(all, ErrBroken) {
+		t.Errorf("a bound of all drills: %v", all)
 	}
 }

@@ -84,10 +84,16 @@ func (d drill) broken(r Result, untimed bool) []string {
 	var texts []string
 	for _, b := range d.bounds {
 		if left := b.timed && untimed; !left && !b.holds(r) {
-			texts = append(texts, "bound broken: "+b.text)
+			texts = append(texts, b.text)
 		}
 	}
 	return texts
+}
+
+// Check refuses names of drills that are not known.
+func Check(names []string) error {
+	_, err := choose(names)
+	return err
 }
 
 // Run plays drills.
@@ -236,9 +242,9 @@ func (t *runner) series(ctx context.Context, d drill) (Result, error) {
 		return Result{}, err
 	}
 	r := collect(d, measures)
-	r.problems = problems
+	r.Failed = problems
 	if len(measures) > 0 {
-		r.problems = append(r.problems, d.broken(r, t.untimed)...)
+		r.Broken = d.broken(r, t.untimed)
 	}
 	return r, nil
 }

@@ -29,5 +29,8 @@ func Names() []string { return nil }
 // Supported says why no drill can be held here.
 func Supported() error { return fmt.Errorf("%w: this is %s", ErrUnsupported, runtime.GOOS) }
 
+// Check refuses no name: there are none.
+func Check([]string) error { return nil }
+
 // Run says why no drill can be held here.
 func Run(context.Context, Options) (*Report, error) { return nil, Supported() }

@@ -95,18 +95,9 @@ func TestPrivateNATIsRehearsedFromItsMakingToItsEnd(t *testing.T) {
 	if !slices.Equal(names, want) || !report.OK {
 		t.Errorf("steps %v, ok %v, want %v", names, report.OK, want)
 	}
-	var text, machine bytes.Buffer
+	var text bytes.Buffer
 	if err := report.Text(&text); err != nil || !strings.Contains(text.String(), "A then reaches") || strings.Contains(text.String(), "next hop") {
 		t.Errorf("table (%v):\n%s", err, text.String())
-	}
-	if err := report.JSON(&machine); err != nil || !strings.Contains(machine.String(), `"setup": "huaweicloud"`) {
-		t.Errorf("json (%v):\n%s", err, machine.String())
-	}
-	if want := `"reaches": "192.168.0.10:20001 -> ELB01-other -> ECS-B:80"`; strings.Count(machine.String(), want) != 1 {
-		// HTML is escaped, so the arrow is spelled otherwise.
-		if want = strings.ReplaceAll(want, ">", `\u003e`); strings.Count(machine.String(), want) != 1 {
-			t.Errorf("json does not say %s once:\n%s", want, machine.String())
-		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -110,8 +111,8 @@ type Step struct {
 	LostConnections int     `json:"lostConnections"`
 	CutConnections  int     `json:"cutConnections"`
 	Seconds         float64 `json:"seconds"`
-	// Faults is how many failures were tried beside the step itself.
-	Faults int `json:"-"`
+	// Faults is how many failures were tried in addition to the step itself.
+	Faults int `json:"failuresTried"`
 	// Problems say what was lost or went wrong, and where; none in a step that went well.
 	Problems []string `json:"problems,omitempty"`
 	// Reaches says what is reached after the step; empty where the counts say it all.
@@ -119,6 +120,7 @@ type Step struct {
 
 	interrupts bool // by design
 	left       int  // subnets without a way out, by design
+	lost       bool // Problems name traffic that was lost, cut or got where it must not, against the design
 }
 
 // SetupReport is the report of one setup.
@@ -129,16 +131,15 @@ type SetupReport struct {
 	// Notes are those of the [Setup].
 	Notes []string `json:"notes,omitempty"`
 	// Variants are the names of those that were walked as well.
-	Variants []string `json:"-"`
+	Variants []string `json:"variants,omitempty"`
 	Terms    Terms    `json:"-"`
 }
 
 // Report is the report of a rehearsal.
 type Report struct {
-	OK     bool          `json:"ok"`
+	OK     bool          `json:"-"`
+	Stack  string        `json:"stack"`
 	Setups []SetupReport `json:"setups"`
-	// Stack is named in the verdict for people; empty for none.
-	Stack string `json:"-"`
 }
 
 // Progress hears how a rehearsal goes on. Calls do not overlap.
@@ -171,7 +172,7 @@ func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = silent{}
 	}
-	report := &Report{OK: true}
+	report := &Report{OK: true, Stack: o.Stack}
 	for _, setup := range setups {
 		if setup.Close != nil {
 			defer setup.Close()
@@ -421,11 +422,13 @@ func (s *Step) add(l Losses, cuts, interrupts bool, prefix string) {
 		s.CutConnections += l.Cut
 	}
 	for _, p := range l.Leaks {
+		s.lost = true
 		s.Problems = append(s.Problems, prefix+p)
 	}
 	if interrupts || l.Holes == 0 && l.Lost == 0 && (l.Cut == 0 || cuts) && (len(l.Problems) == 0 || cuts) {
 		return
 	}
+	s.lost = true
 	for _, p := range l.Problems {
 		s.Problems = append(s.Problems, prefix+p)
 	}
@@ -437,6 +440,7 @@ func (s *Step) join(other Step, prefix string) {
 		s.Holes += other.Holes
 		s.LostConnections += other.LostConnections
 	}
+	s.lost = s.lost || other.lost
 	for _, p := range other.Problems {
 		s.Problems = append(s.Problems, prefix+p)
 	}
@@ -459,23 +463,39 @@ func (silent) Step(string, string, int, int) {}
 func (silent) Operation(sim.Operation)       {}
 func (silent) Fault(int, int)                {}
 
-// The errors of a rehearsal that did not go well.
+// The errors of a rehearsal that did not go well, the one that says most first.
 var (
-	ErrLost   = errors.New("traffic would be lost")
-	ErrFailed = errors.New("a step was refused or failed; nothing was lost")
+	ErrLost = errors.New("traffic would be lost")
+	// ErrRefused: a step was refused before it changed anything, so the configuration is wrong for this network.
+	ErrRefused = errors.New("a step was refused; nothing was lost")
+	// ErrFailed: a step could not be finished, or did what it must not, so there is no verdict on it and on what follows.
+	ErrFailed = errors.New("a step failed; nothing was lost up to there")
 )
 
-// Err is nil when all went well, else ErrLost or ErrFailed.
+// Err is nil when all went well, else the first of ErrLost, ErrRefused and ErrFailed that a setup ended with.
 func (r *Report) Err() error {
-	if r.OK {
-		return nil
-	}
+	var found []error
 	for _, setup := range r.Setups {
 		for _, s := range setup.Steps {
-			if s.Holes+s.LostConnections > 0 && !s.interrupts {
-				return ErrLost
-			}
+			found = append(found, s.err())
 		}
+	}
+	for _, err := range []error{ErrLost, ErrRefused, ErrFailed} {
+		if slices.Contains(found, err) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Step) err() error {
+	switch {
+	case s.lost:
+		return ErrLost
+	case len(s.Problems) == 0:
+		return nil
+	case s.Operations == 0:
+		return ErrRefused
 	}
 	return ErrFailed
 }

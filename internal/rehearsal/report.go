@@ -1,19 +1,11 @@
 package rehearsal
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
 )
-
-// JSON writes the report for machines.
-func (r *Report) JSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(r)
-}
 
 // Text writes the report for people: a table per setup, and what went wrong below it.
 func (r *Report) Text(w io.Writer) error {
