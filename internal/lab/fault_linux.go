@@ -38,7 +38,7 @@ func (n *Node) Break(f Fault) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.Namespace == nil {
-		return fmt.Errorf("node %s: %s: is not running", n.name, f)
+		return fmt.Errorf("node %s: %s: %w", n.name, f, ErrStopped)
 	}
 	n.faults[f] = true
 	switch f {
@@ -65,9 +65,11 @@ func (n *Node) Mend(f Fault) error {
 		err := errors.Join(
 			n.links.LinkSetUp(n.eth.link), n.links.LinkSetUp(n.manage.link),
 			n.eth.up(), n.port.up(), n.manage.up(), n.here.up(),
-			gatewayOf(n.eth, n.port, nth(n.zone.Public, 1)),
 			n.manage.route(0, host(Services), Services),
 		)
+		if n.service == nil { // the network service asks for it again
+			err = errors.Join(err, gatewayOf(n.eth, n.port, nth(n.zone.Public, 1)))
+		}
 		n.thaw()
 		return err
 	case ForwardingOff:

@@ -211,10 +211,7 @@ func (l *Lab) subnets() error {
 			if err != nil {
 				return err
 			}
-			if err := l.router.attach(port, eth, s.CIDR, h.Address); err != nil {
-				return err
-			}
-			if err := l.router.from(port, s.Table); err != nil {
+			if err := errors.Join(l.router.attach(port, eth, s.CIDR, h.Address), settle(port, eth, s.CIDR, h.Address), l.router.from(port, s.Table)); err != nil {
 				return err
 			}
 			l.hosts[s.Table] = h

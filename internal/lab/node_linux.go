@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -30,6 +31,9 @@ type Node struct {
 	eth, port, manage, here end
 	programs                []*Program
 	faults                  map[Fault]bool
+	// network is how its interface is configured, nil by the lab; service is what does so since the last boot.
+	network *NetworkService
+	service *service
 }
 
 // NodeOptions of a machine in a public subnet.
@@ -39,10 +43,12 @@ type NodeOptions struct {
 	Address    netip.Addr
 	// Hardware address of its interface; nil for any.
 	Hardware net.HardwareAddr
+	// Network is the service that configures its interface; nil: the lab does, at once and for good.
+	Network *NetworkService
 }
 
 // Launch puts a machine into a public subnet: an interface with its primary address, a default route to the Internet,
-// and nothing that would forward. Its source/destination check is on.
+// and nothing that would forward. Its source/destination check is on. With a network service, it is [Node.Online] a little later.
 func (l *Lab) Launch(o NodeOptions) (*Node, error) {
 	z, err := l.zone(o.Zone)
 	if err != nil {
@@ -58,7 +64,7 @@ func (l *Lab) Launch(o NodeOptions) (*Node, error) {
 	}
 	l.management++
 	n := &Node{
-		lab: l, name: o.Name, zone: z, Address: o.Address, hardware: o.Hardware, faults: map[Fault]bool{},
+		lab: l, name: o.Name, zone: z, Address: o.Address, hardware: o.Hardware, network: o.Network, faults: map[Fault]bool{},
 		Management: netip.AddrFrom4([4]byte{172, 31, byte(1 + l.management/250), byte(1 + l.management%250)}),
 	}
 	l.nodes[o.Name] = n
@@ -110,12 +116,19 @@ func (n *Node) boot() error {
 	if n.here, n.manage, err = connect(n.lab.Region, n.lab.router.port(), space, "manage", nil); err != nil {
 		return err
 	}
-	return errors.Join(
+	err = errors.Join(
 		n.lab.router.attach(n.port, n.eth, n.zone.Public, n.Address),
 		n.lab.router.from(n.port, publicTable),
 		n.here.neighbor(n.Management, n.manage), n.here.route(0, host(n.Management), n.Management),
 		n.manage.address(host(n.Management)), n.manage.neighbor(Services, n.here), n.manage.route(0, host(Services), Services),
 	)
+	if err != nil {
+		return err
+	}
+	if n.network != nil {
+		return n.startService(n.network)
+	}
+	return settle(n.port, n.eth, n.zone.Public, n.Address)
 }
 
 // CheckSource turns the source/destination check of the node's interface on or off.
@@ -129,6 +142,10 @@ func (n *Node) halt() {
 		p.Kill()
 	}
 	n.programs = nil
+	if n.service != nil {
+		n.service.stop()
+		n.service = nil
+	}
 	if n.Namespace == nil {
 		return
 	}
@@ -156,7 +173,8 @@ func (n *Node) Shutdown(within time.Duration) {
 	n.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
-	for _, p := range programs {
+	// The last that was started is the first that is told: the agent before the network service, which takes the addresses away.
+	for _, p := range slices.Backward(programs) {
 		p.Signal(syscall.SIGTERM)
 	}
 	for _, p := range programs {
@@ -189,7 +207,7 @@ func (n *Node) Start(o ProgramOptions) (*Program, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.Namespace == nil {
-		return nil, fmt.Errorf("node %s: is not running", n.name)
+		return nil, fmt.Errorf("node %s: %w", n.name, ErrStopped)
 	}
 	p, err := n.Namespace.Start(o)
 	if err == nil {

@@ -23,7 +23,10 @@ type ProgramOptions struct {
 	// Env is the whole environment.
 	Env []string
 	// Files that the program sees instead of the system's: paths there to paths here. What it sees has to exist.
-	Files          map[string]string
+	Files map[string]string
+	// OwnSys has it see the devices of its namespace alone, under /sys, and no more than see: as in a container, where no udev is
+	// asked what it knows of them.
+	OwnSys         bool
 	Stdout, Stderr io.Writer
 }
 
@@ -39,7 +42,7 @@ func (n *Namespace) Start(o ProgramOptions) (*Program, error) {
 	p := &Program{cmd: exec.Command(o.Path, o.Args...), done: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = o.Env, o.Stdout, o.Stderr
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := n.Spawn(p.cmd, o.Files); err != nil {
+	if err := n.spawn(p.cmd, o.Files, o.OwnSys); err != nil {
 		return nil, err
 	}
 	go func() {
@@ -52,6 +55,10 @@ func (n *Namespace) Start(o ProgramOptions) (*Program, error) {
 // Spawn starts a prepared command inside the namespace, which the caller has to wait for. It sees files in place of
 // others, as [ProgramOptions] says, and is killed when this process ends.
 func (n *Namespace) Spawn(cmd *exec.Cmd, files map[string]string) error {
+	return n.spawn(cmd, files, false)
+}
+
+func (n *Namespace) spawn(cmd *exec.Cmd, files map[string]string, sys bool) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
@@ -61,7 +68,7 @@ func (n *Namespace) Spawn(cmd *exec.Cmd, files map[string]string) error {
 		// The thread belongs to the program: the kernel kills the child when the thread that started it ends, and the
 		// thread's mounts are the child's. It is not unlocked, so that nobody else runs on it.
 		runtime.LockOSThread()
-		err := errors.Join(netns.Set(n.ns), private(files))
+		err := errors.Join(netns.Set(n.ns), private(files, sys))
 		if err == nil {
 			err = cmd.Start()
 		}
@@ -78,8 +85,8 @@ func (n *Namespace) Spawn(cmd *exec.Cmd, files map[string]string) error {
 	return <-started
 }
 
-// private gives the thread mounts of its own, with files in place of others.
-func private(files map[string]string) error {
+// private gives the thread mounts of its own, with files in place of others, and perhaps its own /sys.
+func private(files map[string]string, sys bool) error {
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		return os.NewSyscallError("unshare mounts", err)
 	}
@@ -91,7 +98,10 @@ func private(files map[string]string) error {
 			return fmt.Errorf("mount %s as %s: %w", here, there, err)
 		}
 	}
-	return nil
+	if !sys {
+		return nil
+	}
+	return os.NewSyscallError("mount /sys", unix.Mount("sysfs", "/sys", "sysfs", unix.MS_RDONLY, ""))
 }
 
 // Done is closed when the program has ended.

@@ -44,6 +44,9 @@ const (
 // firstTable of the kernel's numbers for route tables; any that the system does not use.
 const firstTable = 1000
 
+// broadcast is how a host is spoken to that has no address.
+var broadcast = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+
 // publicTable is the route table of the public subnets.
 const publicTable = "public"
 
@@ -83,7 +86,7 @@ func (r *router) port() string {
 	return fmt.Sprintf("port%d", r.ports)
 }
 
-// attach gives a host its address in a subnet, and the router the way there.
+// attach gives the router the way to a host of a subnet.
 func (r *router) attach(port, eth end, subnet netip.Prefix, a netip.Addr) error {
 	gateway := nth(subnet, 1)
 	return errors.Join(
@@ -93,9 +96,12 @@ func (r *router) attach(port, eth end, subnet netip.Prefix, a netip.Addr) error 
 			"net/ipv4/neigh/" + port.link.Attrs().Name + "/proxy_delay": "0",
 		}),
 		port.address(host(gateway)), port.neighbor(a, eth), port.route(0, host(a), a),
-		eth.address(netip.PrefixFrom(a, subnet.Bits())),
-		gatewayOf(eth, port, gateway),
 	)
+}
+
+// settle gives a host its address in a subnet, and the way out.
+func settle(port, eth end, subnet netip.Prefix, a netip.Addr) error {
+	return errors.Join(eth.address(netip.PrefixFrom(a, subnet.Bits())), gatewayOf(eth, port, nth(subnet, 1)))
 }
 
 // gatewayOf is what a host loses when its link goes down.
@@ -255,8 +261,9 @@ func (r *router) checks() error {
 				own = append(own, a)
 			}
 		}
-		from = append(from, join(iface(metaIn, h.index()), isNoneOf(source, own), drop()))
-		to = append(to, join(iface(metaOut, h.index()), isNoneOf(destination, own), drop()))
+		// Who has no address yet asks for it all the same.
+		from = append(from, join(iface(metaIn, h.index()), isNoneOf(source, append(own, netip.IPv4Unspecified())), drop()))
+		to = append(to, join(iface(metaOut, h.index()), isNoneOf(destination, append(own, broadcast)), drop()))
 	}
 	return r.replace("check", incoming(*nftables.ChainPriorityRaw, from...), outgoing(*nftables.ChainPriorityMangle, to...))
 }
