@@ -195,9 +195,7 @@ func (b *builder) instance() (err error) {
 		UserData:            pulumi.String(userData(b.args.CIDR)),
 		Tags:                tags.Of(b.args.Tags),
 	}
-	// The API shows the key that the service has chosen for the disk; the provider would take it for one that the program has
-	// removed, and replace the instance.
-	b.gateway, err = ecs.NewInstance(b.ctx, b.childName("instance"), args, b.childOpts(pulumi.IgnoreChanges([]string{"systemDiskKmsKeyId"}))...)
+	b.gateway, err = ecs.NewInstance(b.ctx, b.childName("instance"), args, b.childOpts()...)
 	if err == nil {
 		b.component.InstanceID = b.gateway.ID().ToStringOutput()
 	}
@@ -221,8 +219,7 @@ func (b *builder) address() error {
 		AllocationId: eip.ID(),
 		InstanceId:   b.gateway.ID(),
 		InstanceType: pulumi.String("EcsInstance"),
-		// As with the key of the disk: the API may show these, and each change of them replaces.
-	}, b.childOpts(pulumi.IgnoreChanges([]string{"vpcId", "privateIpAddress"}))...)
+	}, b.childOpts()...)
 	return err
 }
 

@@ -35,6 +35,7 @@ func userData(agent *natzone.Agent, from program, i *Instance) (string, error) {
 	return strings.NewReplacer(
 		"{{ZONE}}", agent.Zone, "{{NAME}}", agent.Name, "{{REGION}}", agent.Region, "{{GROUP}}", agent.Group, "{{LAUNCH_HOOK}}", agent.LaunchHook,
 		"{{AGENT_FILE}}", natzone.AgentFile, "{{AGENT_MARKER}}", natzone.AgentMarker, "{{AGENT}}", string(document),
+		"{{NETWORK_MARKER}}", natzone.NetworkMarker, "{{NETWORK}}", natzone.NetworkSettings,
 		"{{BUCKET}}", from.bucket, "{{KEY}}", from.key, "{{SHA256}}", from.sha256, "{{BEFORE}}\n", before, "{{AFTER}}\n", after,
 	).Replace(userDataTemplate), nil
 }

@@ -70,6 +70,20 @@ SystemCallArchitectures=native
 WantedBy=multi-user.target
 POLYNAT_UNIT
 {{BEFORE}}
+# Amazon Linux has networkd configure the interface anew when an address comes or goes. It is to keep its lease meanwhile, or clients
+# are cut off. A file of the interface's own, 70-, takes the place of 80-ec2 some time after the boot.
+mac=$(metadata mac)
+for device in /sys/class/net/*; do
+  [ "$(cat "$device/address")" = "$mac" ] || continue
+  for network in "70-${device##*/}" 80-ec2; do
+    install -d -m 0755 "/etc/systemd/network/$network.network.d"
+    cat >"/etc/systemd/network/$network.network.d/polynat.conf" <<'{{NETWORK_MARKER}}'
+{{NETWORK}}
+{{NETWORK_MARKER}}
+  done
+done
+# The lease is given up this once, while nobody is served.
+networkctl reload || echo 'polynat: the network service does not read its settings: clients may be cut off when an address comes' >&2
 fetch() {
   aws s3api get-object --region '{{REGION}}' --bucket '{{BUCKET}}' --key '{{KEY}}' \
     --cli-connect-timeout 5 --cli-read-timeout 20 /run/natd.download >/dev/null &&

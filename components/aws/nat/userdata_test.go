@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"polynat/components/aws/nat"
+	"polynat/internal/natzone"
 )
 
 // boot runs the user data of an instance in a directory of its own, with stand-ins for what it calls: each notes its call. It
@@ -26,6 +27,7 @@ const standIns = `#!/bin/bash
 echo "$(basename "$0") $*" >>"$BOOT/calls"
 case "$(basename "$0") $*" in
 curl*instance-id) echo i-0123456789abcdef0 ;;
+curl*mac) echo 02:00:00:00:00:01 ;;
 curl*token) echo token ;;
 aws\ s3api\ get-object*) cp "$BOOT/object" "${@: -1}" ;;
 esac
@@ -39,7 +41,7 @@ func (b *boot) run(t *testing.T, script string) (calls string, ok bool) {
 	}
 	b.dir = t.TempDir()
 	bin := filepath.Join(b.dir, "bin")
-	for _, dir := range []string{bin, "run", "etc/systemd/system", "usr/local/bin"} {
+	for _, dir := range []string{bin, "run", "etc/systemd/system", "usr/local/bin", "sys/class/net/ens5", "sys/class/net/lo"} {
 		if err := os.MkdirAll(filepath.Join(b.dir, strings.TrimPrefix(dir, b.dir)), 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -49,14 +51,16 @@ func (b *boot) run(t *testing.T, script string) (calls string, ok bool) {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"aws", "curl", "systemctl", "systemd-run", "sleep"} {
+	write(filepath.Join(b.dir, "sys/class/net/ens5/address"), "02:00:00:00:00:01\n")
+	write(filepath.Join(b.dir, "sys/class/net/lo/address"), "00:00:00:00:00:00\n")
+	for _, name := range []string{"aws", "curl", "systemctl", "systemd-run", "sleep", "networkctl"} {
 		write(filepath.Join(bin, name), standIns)
 	}
 	for name, text := range b.commands {
 		write(filepath.Join(bin, name), text)
 	}
 	write(filepath.Join(b.dir, "object"), b.object)
-	for _, root := range []string{"/etc/", "/run/", "/usr/local/bin/"} {
+	for _, root := range []string{"/etc/", "/run/", "/usr/local/bin/", "/sys/"} {
 		script = strings.ReplaceAll(script, root, b.dir+root)
 	}
 	c := exec.Command(bash, "-s")
@@ -104,6 +108,25 @@ func TestAnInstanceBootsIntoTheAgent(t *testing.T) {
 	}
 }
 
+func TestTheNetworkServiceIsToldToKeepItsLeaseBeforeTheAgentServes(t *testing.T) {
+	b := &boot{object: agent}
+	calls, _ := b.run(t, bootScript(t, agent, same))
+	reload, natd := strings.Index(calls, "networkctl reload"), strings.Index(calls, "natd.service")
+	if reload < 0 || reload > natd {
+		t.Errorf("calls:\n%s", calls)
+	}
+	written, err := filepath.Glob(filepath.Join(b.dir, "etc/systemd/network/*/*"))
+	if err != nil || len(written) != 2 {
+		t.Fatalf("%v, %q: want a file for the interface and one for what Amazon Linux brings", err, written)
+	}
+	for i, name := range []string{"70-ens5", "80-ec2"} {
+		data, err := os.ReadFile(written[i])
+		if err != nil || string(data) != natzone.NetworkSettings+"\n" || !strings.HasSuffix(written[i], name+".network.d/polynat.conf") {
+			t.Errorf("%s: %v, %q", written[i], err, data)
+		}
+	}
+}
+
 func TestAnAgentThatIsNotWhatWasDeployedNeverRuns(t *testing.T) {
 	calls, ok := (&boot{object: "another"}).run(t, bootScript(t, agent, same))
 	if ok || !strings.Contains(calls, abandoned) || strings.Contains(calls, "systemctl") {
@@ -130,7 +153,7 @@ func TestABootThatFailsIsGivenUp(t *testing.T) {
 }
 
 func TestWhatIsOptionalNeverStopsTheAgent(t *testing.T) {
-	b := &boot{object: agent, commands: map[string]string{"systemd-run": "#!/bin/sh\nexit 1\n"}}
+	b := &boot{object: agent, commands: map[string]string{"systemd-run": "#!/bin/sh\nexit 1\n", "networkctl": "#!/bin/sh\nexit 1\n"}}
 	calls, ok := b.run(t, bootScript(t, agent, func(a *nat.Args) {
 		a.Instance = nat.Instance{CloudWatchAgent: true, Before: "exit 3", After: `echo "after ran" >>"$BOOT/calls"; false`}
 	}))

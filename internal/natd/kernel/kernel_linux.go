@@ -80,6 +80,9 @@ func (k *Kernel) Converge(c Config) (Report, error) {
 	case changed != "":
 		r.Changed = append(r.Changed, changed)
 	}
+	if err := k.leaves(c); err != nil {
+		failures = append(failures, err)
+	}
 	if k.sweeps > 0 && len(failures) == 0 {
 		n, err := Sweep(c.Clients, c.Networks, c.Primary, c.Address)
 		if err != nil {
@@ -92,4 +95,26 @@ func (k *Kernel) Converge(c Config) (Report, error) {
 		}
 	}
 	return r, errors.Join(failures...)
+}
+
+// leaves says why nothing leaves the instance: the way out is the network service's, which may lose it, and natd says so at once
+// instead of waiting for a path that fails.
+func (k *Kernel) leaves(c Config) error {
+	link, err := k.links.LinkByName(c.Outside)
+	if err != nil {
+		return fmt.Errorf("interface %s: %w", c.Outside, err)
+	}
+	routes, err := k.links.RouteListFiltered(unix.AF_INET, &netlink.Route{Table: unix.RT_TABLE_MAIN, LinkIndex: link.Attrs().Index}, netlink.RT_FILTER_TABLE|netlink.RT_FILTER_OIF)
+	if err != nil {
+		return fmt.Errorf("routes: %w", err)
+	}
+	for _, r := range routes {
+		if r.Dst == nil {
+			return nil
+		}
+		if length, _ := r.Dst.Mask.Size(); length <= 1 { // or one half of the Internet, and the other
+			return nil
+		}
+	}
+	return fmt.Errorf("no default route by %s", c.Outside)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
 	"github.com/ti-mo/conntrack"
+	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
@@ -342,15 +343,44 @@ func TestTheAddressIsOnTheInterfaceWhileItIsHeld(t *testing.T) {
 	converge(nil)
 	on()
 	converge(&yes)
-	on("10.0.0.251/32 eth0:nat")
+	on("10.0.0.251/32 eth0")
 	converge(nil)
-	on("10.0.0.251/32 eth0:nat")
+	on("10.0.0.251/32 eth0")
 	converge(&no)
 	on()
-	// What the system's own tools have put there is theirs.
+	// The system's own tools put the same address there. Whoever did, it is not the instance's any more.
 	n.addAddress(t, n.instance, "eth0", "10.0.0.251/24")
 	converge(&yes)
 	on("10.0.0.251/24 eth0")
 	converge(&no)
-	on("10.0.0.251/24 eth0")
+	on()
+	// Others are theirs.
+	for _, other := range []netip.Addr{address, primary} {
+		c.Address = other
+		on(other.String() + map[netip.Addr]string{address: "/32 eth0", primary: "/24 eth0"}[other])
+	}
+}
+
+func TestAMissingDefaultRouteIsTroubleThatIsToldAtOnce(t *testing.T) {
+	n := newNetwork(t)
+	k := n.open(t)
+	_, err := k.Converge(example())
+	must(t, err)
+	changes, err := Watch(t.Context())
+	must(t, err)
+	way := &netlink.Route{Gw: net.ParseIP("10.0.0.1")}
+	for _, step := range []struct {
+		change  func(*netlink.Route) error
+		trouble string
+	}{{k.links.RouteDel, "no default route by eth0"}, {k.links.RouteAdd, ""}} {
+		must(t, step.change(way))
+		select {
+		case <-changes:
+		case <-time.After(5 * time.Second):
+			t.Fatal("the change of a route was not told")
+		}
+		if _, err := k.Converge(example()); text(err) != step.trouble {
+			t.Errorf("trouble is %q, want %q", text(err), step.trouble)
+		}
+	}
 }

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Watch sends whenever the kernel tells of a change of rules, addresses, links or forwarding, own changes included, until the
+// Watch sends whenever the kernel tells of a change of rules, addresses, routes, links or forwarding, own changes included, until the
 // context ends. Several changes may be one message.
 func Watch(ctx context.Context) (<-chan struct{}, error) {
 	changes := make(chan struct{}, 1)
@@ -26,7 +26,7 @@ func Watch(ctx context.Context) (<-chan struct{}, error) {
 	}
 	for family, groups := range map[int][]uint32{
 		unix.NETLINK_NETFILTER: {unix.NFNLGRP_NFTABLES},
-		unix.NETLINK_ROUTE:     {unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_NETCONF},
+		unix.NETLINK_ROUTE:     {unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV4_ROUTE, unix.RTNLGRP_IPV4_NETCONF},
 	} {
 		c, err := nl.Dial(family, nil)
 		if err != nil {
