@@ -16,12 +16,16 @@ import (
 
 // newHuaweicloudProvider makes the one provider of the setup from the keys of the namespace huaweicloud. An explicit
 // provider does not read them by itself; secrets stay secrets, which the provider's own schema does not say of keys.
-func newHuaweicloudProvider(ctx *pulumi.Context, given map[string]string) (*huaweicloud.Provider, error) {
+func newHuaweicloudProvider(ctx *pulumi.Context) (*huaweicloud.Provider, error) {
 	c := config.New(ctx, "huaweicloud")
-	args := &huaweicloud.ProviderArgs{Region: pulumi.String(given["region"])}
+	region, err := c.Try("region")
+	if err != nil {
+		return nil, missing("huaweicloud:region", "set the region of the VPCs: pulumi config set huaweicloud:region cn-north-4")
+	}
+	args := &huaweicloud.ProviderArgs{Region: pulumi.String(region)}
 	plain, secret := huaweicloudProviderFields(args)
 	for key, field := range plain {
-		if value, ok := given[key]; ok {
+		if value, err := c.Try(key); err == nil {
 			*field = pulumi.String(value)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"polynat/internal/lab"
 	"polynat/internal/sim/aws/api"
 )
 
@@ -55,6 +56,13 @@ func TestTheStandbyTakesOverFromADeadInstance(t *testing.T) {
 }
 
 func TestASuccessorTakesOverWithoutCuttingAConnection(t *testing.T) { play(t, "planned rotation") }
+
+func TestTheNetworkServiceFindsTheAddressAndCutsNobodyOff(t *testing.T) {
+	if _, err := lab.NetworkServiceVersion(); err != nil && os.Getenv(requireRoot) != "1" {
+		t.Skipf("%v (set %s=1 to fail instead)", err, requireRoot)
+	}
+	play(t, "network service finds the address")
+}
 
 func TestAWayBackThatFailsCostsClientsNothing(t *testing.T) { play(t, "claim back fails") }
 

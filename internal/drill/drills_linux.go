@@ -100,6 +100,9 @@ func drills() []drill {
 				fmt.Sprintf("%.1f s in the median of ten runs, %.1f s at most", shareMedian, shareMax)}},
 		drill{name: "forwarding off with agent", runs: 3, play: failure(lab.ForwardingOff, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
 		drill{name: "NAT rule lost with agent", runs: 3, play: failure(lab.RulesLost, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
+		drill{name: "network service finds the address", runs: 10, play: addressFound, asks: true, bounds: []bound{moved(0), noneLost(), noneCut()},
+			notes: []string{"systemd-networkd configures the interface anew, as a minute after every claim; then once more for another address, when the " +
+				"DHCP server loses the first request"}},
 		drill{name: "one lost round", runs: 3, play: oneRound, bounds: []bound{moved(0)},
 			notes: []string{"nothing is forwarded for 0.2 s"}},
 		drill{name: "DNS down", runs: 1, play: namesDown, bounds: []bound{moved(0), noneLost(), noneCut()}},
@@ -166,6 +169,38 @@ func failure(f lab.Fault, frozen bool) func(*stage) error {
 // works says that a new connection is answered in every subnet.
 func (s *stage) works(z *zone) bool {
 	return !slices.ContainsFunc(z.tables, func(table string) bool { return s.lab.Try(table) != nil })
+}
+
+// addressFound has the network service find the zone's address, and then another one of the instance.
+func addressFound(s *stage) error {
+	id, node := s.instance(s.zones[0])
+	s.mark()
+	if err := s.found(node); err != nil {
+		return err
+	}
+	other := aws.AssignPrivateIPAddressesInput{NetworkInterfaceID: s.mirror.instance(id), SecondaryPrivateIPAddressCount: 1}
+	if _, err := s.cloud.AssignPrivateIPAddresses(other); err != nil {
+		return err
+	}
+	node.LoseLeases(1)
+	if err := s.found(node); err != nil {
+		return err
+	}
+	if !node.Connected() {
+		return errors.New("the instance is off the network")
+	}
+	return nil
+}
+
+// found waits until the network service has found an address.
+func (s *stage) found(node *lab.Node) error {
+	var failed error
+	err := s.until("the network service has found an address", recovery, func() bool {
+		changed, err := node.Refresh(s.ctx)
+		failed = err
+		return changed || err != nil
+	})
+	return errors.Join(err, failed)
 }
 
 func oneRound(s *stage) error {

@@ -20,6 +20,8 @@ type mirror struct {
 	cloud *aws.Cloud
 	// booted is called for an instance that runs, when it is in the lab.
 	booted func(aws.Instance, *lab.Node)
+	// network is the network service of an instance, by its interface; nil for none.
+	network func(aws.NetworkInterface) *lab.NetworkService
 
 	// What has been applied. sync is never called twice at once, so that mu guards it from readers only.
 	mu          sync.Mutex
@@ -59,6 +61,13 @@ func (m *mirror) note(errs ...error) {
 	if err := errors.Join(errs...); err != nil {
 		m.errs = append(m.errs, err)
 	}
+}
+
+// fail takes note of what went wrong elsewhere.
+func (m *mirror) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.note(err)
 }
 
 // Err is everything that went wrong.
@@ -176,7 +185,7 @@ func (m *mirror) launch(i aws.Instance, e aws.NetworkInterface) error {
 	if err != nil {
 		return err
 	}
-	node, err := m.lab.Launch(lab.NodeOptions{Name: e.NetworkInterfaceID, Zone: i.AvailabilityZone, Address: address, Hardware: hardware})
+	node, err := m.lab.Launch(lab.NodeOptions{Name: e.NetworkInterfaceID, Zone: i.AvailabilityZone, Address: address, Hardware: hardware, Network: m.network(e)})
 	if err != nil {
 		return err
 	}

@@ -15,11 +15,23 @@ type Report struct {
 	// OK says that every bound held.
 	OK     bool     `json:"-"`
 	Drills []Result `json:"drills"`
+	// NetworkService that configured the interfaces of the instances, with its version; empty where this machine has none, and the
+	// lab configured them.
+	NetworkService string `json:"networkService,omitempty"`
+	// Skipped are the drills that need it, and were not held.
+	Skipped []string `json:"skipped,omitempty"`
 
+	noService string // why there is none
 	footprint measure
 	size      size
 	broken    []string
 }
+
+// The tool of the network service asks for addresses ten times as often as on Amazon Linux.
+const (
+	serviceFirst = 3 * time.Second
+	serviceEvery = 6 * time.Second
+)
 
 // size of the programs on disk, in bytes.
 type size struct{ natd, failover, archive int64 }
@@ -182,6 +194,12 @@ func (r *Report) Text(w io.Writer) error {
 			mebibytes(f.proberMemory), mebibytes(f.controllerMemory), cold.Median*1000, cold.Max*1000, peerMemory, peerColdStart)
 		fmt.Fprintf(w, "\nbinaries: natd %.1f MiB, failover %.1f MiB, zipped %.1f MiB",
 			mebibytes(r.size.natd), mebibytes(r.size.failover), mebibytes(r.size.archive))
+	}
+	if r.NetworkService != "" {
+		fmt.Fprintf(w, "\n\nnetwork service of the instances: %s, whose tool asks for addresses %.0f s after the boot and every %.0f s, instead of 30 s and 60 s on Amazon Linux",
+			r.NetworkService, serviceFirst.Seconds(), serviceEvery.Seconds())
+	} else {
+		fmt.Fprintf(w, "\n\nnetwork service of the instances: none: %s; not held: %s", r.noService, strings.Join(r.Skipped, ", "))
 	}
 	verdict := "ok: every bound held"
 	if !r.OK {

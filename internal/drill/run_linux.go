@@ -65,6 +65,8 @@ type drill struct {
 	impaired bool
 	// window in which transitions are counted; 0 for the whole run.
 	window time.Duration
+	// asks says that the script asks for addresses where the network service's tool would, so that it knows when.
+	asks bool
 }
 
 // pace is what is not deployed with its default: the zero value changes nothing. Dwell is how long natd waits before it
@@ -119,7 +121,15 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		t.Parallel = runtime.NumCPU()
 	}
 	report := &Report{OK: true, size: p.size}
+	t.version, err = lab.NetworkServiceVersion()
+	if report.NetworkService = t.version; err != nil {
+		report.noService = err.Error()
+	}
 	for _, d := range chosen {
+		if d.asks && err != nil {
+			report.Skipped = append(report.Skipped, d.name)
+			continue
+		}
 		r, err := t.series(ctx, d)
 		if err != nil {
 			return nil, err
@@ -180,6 +190,7 @@ type runner struct {
 	Options
 	dir      string
 	programs programs
+	version  string // of the network service; empty for none
 
 	mu          sync.Mutex
 	deployments map[string]func() (*deployment, error)
@@ -196,6 +207,17 @@ func (t *runner) deployment(ctx context.Context, d drill) (*deployment, error) {
 	}
 	t.mu.Unlock()
 	return deployed()
+}
+
+// service that instances of a drill have.
+func (t *runner) service(d drill) *service {
+	switch {
+	case t.version == "":
+		return nil
+	case d.asks:
+		return &service{}
+	}
+	return &service{serviceFirst, serviceEvery}
 }
 
 // series plays all runs of a drill.
@@ -266,7 +288,7 @@ func (t *runner) once(ctx context.Context, d drill, at *deployment, i int) (m me
 		file := filepath.Join(t.Logs, fmt.Sprintf("%s-%d.log", strings.ReplaceAll(d.name, " ", "-"), i+1))
 		err = errors.Join(err, os.WriteFile(file, []byte(log.String()+"\n"), 0o600))
 	}()
-	w, err := newWorld(ctx, at, t.programs, dir, log)
+	w, err := newWorld(ctx, at, t.programs, dir, log, t.service(d))
 	if err != nil {
 		return m, err
 	}

@@ -49,6 +49,48 @@ type world struct {
 	agents  map[string]agentFiles // by instance
 	closers []func()
 	ctx     context.Context
+	cancel  context.CancelFunc
+	booting sync.WaitGroup
+	service *service
+}
+
+// service is the network service of instances: nil where this machine has none, so that the lab configures the interfaces.
+type service struct{ first, every time.Duration }
+
+// serviceAnswer is how long the DHCP server takes for each of its two answers.
+const serviceAnswer = 300 * time.Millisecond
+
+// network is the service of the instance with a network interface.
+func (w *world) network(e aws.NetworkInterface) *lab.NetworkService {
+	if w.service == nil {
+		return nil
+	}
+	dir := w.path("network-" + e.NetworkInterfaceID)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		w.mirror.note(err) // called by the mirror
+	}
+	return &lab.NetworkService{
+		Dir: dir, Answer: serviceAnswer, First: w.service.first, Every: w.service.every, Log: w.log.writer("network service of " + e.InstanceID),
+		Secondary: func() []netip.Addr { return w.secondary(e) },
+	}
+}
+
+// secondary addresses of an interface as the instance's metadata lists them: after the primary one. None are there before the agent
+// has run, though the deployment was saved when it had the zone's.
+func (w *world) secondary(e aws.NetworkInterface) (addresses []netip.Addr) {
+	w.mu.Lock()
+	_, ran := w.agents[e.InstanceID]
+	w.mu.Unlock()
+	if !ran {
+		return nil
+	}
+	text, _ := w.cloud.Metadata(e.InstanceID, "meta-data/network/interfaces/macs/"+e.MacAddress+"/local-ipv4s")
+	for _, line := range strings.Fields(text) {
+		if a, err := netip.ParseAddr(line); err == nil && line != e.PrivateIPAddress {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses
 }
 
 // call of the API.
@@ -83,9 +125,9 @@ type agentFiles struct{ config, state, endpoint string }
 
 // newWorld brings a deployment to life: with the time that it was left at, the real agents on its instances, and the real
 // functions. Log lines of all programs go to log.
-func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *log) (w *world, err error) {
+func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *log, s *service) (w *world, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	w = &world{dir: dir, programs: p, log: log, agents: map[string]agentFiles{}, quiet: map[string]bool{}, ctx: ctx, closers: []func(){cancel}}
+	w = &world{dir: dir, programs: p, log: log, agents: map[string]agentFiles{}, quiet: map[string]bool{}, ctx: ctx, cancel: cancel, service: s}
 	defer func() {
 		if err != nil {
 			w.close()
@@ -108,7 +150,7 @@ func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *l
 	})
 	w.closers = append(w.closers, w.lambda.Close)
 	w.mirror = newMirror(w.lab, w.cloud)
-	w.mirror.booted = w.boot
+	w.mirror.booted, w.mirror.network = w.boot, w.network
 	for _, step := range []func(*deployment) error{w.files, w.serve, w.functions} {
 		if err := step(d); err != nil {
 			return nil, err
@@ -123,6 +165,8 @@ func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *l
 
 // close ends all programs and takes the lab down.
 func (w *world) close() {
+	w.cancel()
+	w.booting.Wait()
 	for i := len(w.closers) - 1; i >= 0; i-- {
 		w.closers[i]()
 	}
@@ -166,7 +210,9 @@ func (w *world) listen(port int, handler http.Handler) error {
 		return err
 	}
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Minute}
+	w.mu.Lock()
 	w.closers = append(w.closers, func() { _ = server.Close() })
+	w.mu.Unlock()
 	go func() { _ = server.Serve(l) }()
 	return nil
 }
@@ -313,49 +359,28 @@ func (w *world) ran(r lambdaruntime.Report) {
 	}
 }
 
-// boot starts the agent on an instance that runs, with what its user data says.
+// boot starts the agent on an instance that runs, with what its user data says, as soon as it is online.
 func (w *world) boot(i aws.Instance, node *lab.Node) {
-	if err := w.bootAgent(i, node); err != nil {
-		w.mirror.note(fmt.Errorf("instance %s: %w", i.InstanceID, err)) // called by the mirror
-	}
+	w.booting.Go(func() {
+		err := w.bootAgent(i, node)
+		if err != nil && w.ctx.Err() == nil && !errors.Is(err, lab.ErrStopped) { // it may be terminated before it runs
+			w.mirror.fail(fmt.Errorf("instance %s: %w", i.InstanceID, err))
+		}
+	})
 }
 
 func (w *world) bootAgent(i aws.Instance, node *lab.Node) error {
+	if err := node.Online(w.ctx); err != nil {
+		return err
+	}
 	w.mu.Lock()
 	files, ok := w.agents[i.InstanceID]
 	w.mu.Unlock()
 	if !ok {
-		script, err := base64.StdEncoding.DecodeString(i.UserData)
-		if err != nil {
-			return fmt.Errorf("user data: %w", err)
-		}
-		agent, err := natzone.AgentOf(string(script))
-		if err != nil {
+		var err error
+		if files, err = w.install(i, node); err != nil {
 			return err
 		}
-		z, err := w.zone(agent.Zone)
-		if err != nil {
-			return err
-		}
-		document, err := agent.JSON()
-		if err != nil {
-			return err
-		}
-		w.mu.Lock()
-		w.ports++
-		port := apiPort + w.ports
-		z.agent = agent
-		w.mu.Unlock()
-		files = agentFiles{config: w.path(i.InstanceID + ".json"), state: w.path(i.InstanceID), endpoint: endpoint(port)}
-		if err := errors.Join(os.WriteFile(files.config, document, 0o600), os.MkdirAll(files.state, 0o700)); err != nil {
-			return err
-		}
-		if err := w.listen(port, api.NewMetadata(w.cloud, i.InstanceID)); err != nil {
-			return err
-		}
-		w.mu.Lock()
-		w.agents[i.InstanceID] = files
-		w.mu.Unlock()
 	}
 	_, err := node.Start(lab.ProgramOptions{
 		Path: w.programs.natd, Args: []string{"run", "--config", files.config, "--state", files.state},
@@ -366,6 +391,44 @@ func (w *world) bootAgent(i aws.Instance, node *lab.Node) error {
 		Files: w.resolver("vpc"), Stdout: w.log.writer(i.InstanceID), Stderr: w.log.writer(i.InstanceID),
 	})
 	return err
+}
+
+// install does what the user data of an instance does at its first boot.
+func (w *world) install(i aws.Instance, node *lab.Node) (files agentFiles, err error) {
+	script, err := base64.StdEncoding.DecodeString(i.UserData)
+	if err != nil {
+		return files, fmt.Errorf("user data: %w", err)
+	}
+	agent, err := natzone.AgentOf(string(script))
+	if err != nil {
+		return files, err
+	}
+	z, err := w.zone(agent.Zone)
+	if err != nil {
+		return files, err
+	}
+	document, err := agent.JSON()
+	if err != nil {
+		return files, err
+	}
+	w.mu.Lock()
+	w.ports++
+	port := apiPort + w.ports
+	z.agent = agent
+	w.mu.Unlock()
+	files = agentFiles{config: w.path(i.InstanceID + ".json"), state: w.path(i.InstanceID), endpoint: endpoint(port)}
+	if err := errors.Join(os.WriteFile(files.config, document, 0o600), os.MkdirAll(files.state, 0o700), w.listen(port, api.NewMetadata(w.cloud, i.InstanceID))); err != nil {
+		return files, err
+	}
+	if settings := natzone.NetworkSettingsOf(string(script)); settings != "" {
+		if err := node.ConfigureNetwork(w.ctx, settings); err != nil {
+			return files, err
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.agents[i.InstanceID] = files
+	return files, nil
 }
 
 // health is what the agent that has the zone's address says of itself.

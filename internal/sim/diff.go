@@ -21,7 +21,7 @@ type change struct {
 // it is set for the first time to what the cloud has chosen. A value that is not known yet is a change, and replaces if
 // its property does, as in Terraform.
 func diff(r *Resource, state, olds, news Object, ignore []string) []change {
-	names := slices.Sorted(maps.Keys(over(shown(r, state), over(olds, news))))
+	names := slices.Sorted(maps.Keys(over(olds, news)))
 	var changes []change
 	for _, name := range names {
 		if name == defaultsKey || slices.Contains(ignore, name) || slices.Contains(ignore, "*") {
@@ -33,7 +33,7 @@ func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 		if p.Computed && !has {
 			continue
 		}
-		if !had && (p.Computed || !has) {
+		if p.Computed && !had {
 			was, had = state[name]
 		}
 		c := change{property: name, replaces: p.ForceNew || !r.Updatable}
@@ -53,18 +53,6 @@ func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 		changes = append(changes, c)
 	}
 	return changes
-}
-
-// shown are the inputs that the cloud shows although nobody has set them, and that the provider does not take for the cloud's
-// own choice. A bridged provider compares the program with the state: to leave such an input out is to remove it.
-func shown(r *Resource, state Object) Object {
-	inputs := Object{}
-	for name, value := range state {
-		if p, ok := r.Inputs[name]; ok && !p.Computed && !IsZero(value) {
-			inputs[name] = value
-		}
-	}
-	return inputs
 }
 
 // deleteFirst reports whether a replacement must delete before it creates: the property that the provider could name by
