@@ -11,6 +11,8 @@ import (
 
 	alicloud "polynat/components/alicloud/migration"
 	"polynat/components/aws/nat"
+	"polynat/internal/problem"
+	"polynat/internal/stackfile"
 	"polynat/internal/stackoutputs"
 )
 
@@ -48,45 +50,52 @@ func Setups() []Setup {
 }
 
 // Program is the Pulumi program: it runs every setup of the table, once none is refused by its Check. keys are all configuration keys of the stack, with
-// their namespaces, so that a misspelled one is found; nil skips that check.
+// their namespaces, so that a misspelled one is found; nil skips that check. Problems come with their lines in the file of the stack, where
+// the configuration is from that.
 func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
-		problems := []error{checkKeys(setups, keys)}
-		last, err := stackoutputs.Last(ctx)
+		file := stackfile.Read(ctx.RootDirectory(), ctx.Project(), ctx.Stack())
+		wrong := append(file.Misplaced(ctx.GetConfig), checkKeys(setups, keys))
+		return file.Locate(program(ctx, setups, wrong), ctx.GetConfig)
+	}
+}
+
+// program runs the setups unless one is refused, or something is wrong already.
+func program(ctx *pulumi.Context, setups []Setup, problems problem.List) error {
+	last, err := stackoutputs.Last(ctx)
+	if err != nil {
+		return err
+	}
+	configs, recorded := make([]map[string]any, len(setups)), make([]map[string]any, len(setups))
+	for i, s := range setups {
+		configs[i], err = readBlock(ctx, s.Name)
+		recorded[i], _ = last[s.Name].(map[string]any)
+		if err == nil && s.Check != nil {
+			err = s.Check(ctx.Project(), ctx.Stack(), configs[i], recorded[i])
+		}
+		problems = append(problems, err, s.checkProvider(configs[i], func(key string) string {
+			text, _ := ctx.GetConfig(key)
+			return text
+		}))
+	}
+	if err := problems.Err(); err != nil {
+		return err
+	}
+	if known := knownBy(setups, configs); len(known) > 0 {
+		if ctx, err = stackoutputs.Remember(ctx, known...); err != nil {
+			return err
+		}
+	}
+	for i, s := range setups {
+		outputs, err := s.Run(ctx, configs[i], recorded[i])
 		if err != nil {
 			return err
 		}
-		configs, recorded := make([]map[string]any, len(setups)), make([]map[string]any, len(setups))
-		for i, s := range setups {
-			configs[i], err = readBlock(ctx, s.Name)
-			recorded[i], _ = last[s.Name].(map[string]any)
-			if err == nil && s.Check != nil {
-				err = s.Check(ctx.Project(), ctx.Stack(), configs[i], recorded[i])
-			}
-			problems = append(problems, err, s.checkProvider(configs[i], func(key string) string {
-				text, _ := ctx.GetConfig(key)
-				return text
-			}))
+		if outputs != nil {
+			ctx.Export(s.Name, outputs)
 		}
-		if err := errors.Join(problems...); err != nil {
-			return err
-		}
-		if known := knownBy(setups, configs); len(known) > 0 {
-			if ctx, err = stackoutputs.Remember(ctx, known...); err != nil {
-				return err
-			}
-		}
-		for i, s := range setups {
-			outputs, err := s.Run(ctx, configs[i], recorded[i])
-			if err != nil {
-				return err
-			}
-			if outputs != nil {
-				ctx.Export(s.Name, outputs)
-			}
-		}
-		return nil
 	}
+	return nil
 }
 
 // knownBy are the outputs of the setups that have a block.
@@ -97,6 +106,35 @@ func knownBy(setups []Setup, configs []map[string]any) (outputs []string) {
 		}
 	}
 	return outputs
+}
+
+// CheckFile is [Check] for a configuration that comes from the stack's file in the folder dir, with the lines in it.
+func CheckFile(setups []Setup, dir, project, stack string, config map[string]string) error {
+	return checkFile(stackfile.Read(dir, project, stack), setups, project, stack, config)
+}
+
+func checkFile(file *stackfile.File, setups []Setup, project, stack string, config map[string]string) error {
+	value := func(key string) (string, bool) {
+		text, ok := config[key]
+		return text, ok
+	}
+	wrong := file.Misplaced(value)
+	for _, s := range setups {
+		if text, ok := config[Namespace+":"+s.Name]; ok && text == "" {
+			wrong = append(wrong, problem.Problem{Field: s.Name, Rule: "is empty", WayOut: "indent its keys below it, or leave it out"})
+		}
+	}
+	return file.Locate(errors.Join(wrong.Err(), Check(setups, project, stack, config)), value)
+}
+
+// Explain says what is wrong with the file of a stack that Pulumi does not load, by the words of [CheckFile] if it finds anything; else it
+// returns why loading failed.
+func Explain(setups []Setup, dir, stack string, failed error) error {
+	file := stackfile.Read(dir, Namespace, stack)
+	if wrong := checkFile(file, setups, Namespace, stack, file.Values()); wrong != nil {
+		return wrong
+	}
+	return failed
 }
 
 // Check finds what is wrong with the configuration of a stack, by full key, without running the program.

@@ -51,12 +51,12 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 	ctx := c.Context()
 	project, config, err := engine.LoadConfig(ctx, flags.dir, flags.stack)
 	if err != nil {
-		return err
+		return stacks.Explain(stacks.Setups(), flags.dir, flags.stack, err)
 	}
 	if project != stacks.Namespace {
 		return fmt.Errorf("project %q: is not the program that polynat rehearses, which is project %s (run it in a checkout of polynat)", project, stacks.Namespace)
 	}
-	if err := stacks.Check(stacks.Setups(), project, flags.stack, config); err != nil {
+	if err := stacks.CheckFile(stacks.Setups(), flags.dir, project, flags.stack, config); err != nil {
 		return err
 	}
 	setups, err := chooseSetups(flags, project, config, names)

@@ -30,7 +30,7 @@ func LoadConfig(ctx context.Context, dir, stack string) (project string, values 
 	sink := diag.DefaultSink(io.Discard, io.Discard, diag.FormatOptions{Color: colors.Never})
 	s, err := workspace.LoadProjectStack(sink, p, path)
 	if err != nil {
-		return "", nil, err
+		return "", nil, fmt.Errorf("%s: %w", filepath.Base(path), err)
 	}
 	if s.Config == nil {
 		s.Config = config.Map{}

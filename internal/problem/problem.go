@@ -10,10 +10,17 @@ import (
 
 // Problem is one thing that is in the way: where (a field of the input, or an object of the cloud), what stands there, the
 // rule that it breaks and the way out.
-type Problem struct{ Field, Value, Rule, WayOut string }
+type Problem struct {
+	Field, Value, Rule, WayOut string
+	// At is file and line of the field, empty where they are not known.
+	At string
+}
 
 func (p Problem) Error() string {
 	var b strings.Builder
+	if p.At != "" {
+		b.WriteString(p.At + ": ")
+	}
 	b.WriteString(p.Field)
 	if p.Value != "" {
 		fmt.Fprintf(&b, ": %s", p.Value)

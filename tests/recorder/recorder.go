@@ -54,6 +54,8 @@ type Options struct {
 	Held map[string]any
 	// Invoke answers lookups; nil refuses them.
 	Invoke func(token string, args map[string]any) (map[string]any, error)
+	// Root is the folder of the project; empty for none.
+	Root string
 	// FailAt fails the n-th registration, counted from 1; 0 fails none.
 	FailAt int
 }
@@ -81,7 +83,7 @@ func Run(program pulumi.RunFunc, o Options) (*Recording, error) {
 	m := &monitor{options: o}
 	err := pulumi.RunErr(program, pulumi.WithMocks(Project, Stack, m), func(info *pulumi.RunInfo) {
 		info.Config, info.ConfigSecretKeys = o.Config, o.Secrets
-		info.DryRun = o.DryRun
+		info.DryRun, info.RootDirectory = o.DryRun, o.Root
 		info.Organization = "organization"
 	})
 	slices.SortFunc(m.made.Objects, func(a, b Object) int { return strings.Compare(a.URN, b.URN) })
