@@ -185,24 +185,38 @@ func adopt(cloud *alicloud.Cloud, resources []exported) error {
 	return automaticRoutes(cloud)
 }
 
-// plain leaves out the properties that begin with two underscores, the bridge's own bookkeeping, and what is secret about others: a
-// cloud does not know what is.
+// plain leaves out, at any depth, the properties that begin with two underscores, the bridge's own bookkeeping, and what is secret
+// about others: a cloud does not know what is. Nothing is what is absent.
 func plain(o sim.Object) sim.Object {
 	clean := sim.Object{}
 	for k, v := range o {
-		if !strings.HasPrefix(k, "__") {
-			clean[k] = revealed(v)
+		if !strings.HasPrefix(k, "__") && v != nil {
+			clean[k] = plainValue(v)
 		}
 	}
 	return clean
 }
 
-// revealed is the value of a secret, or what [engine.Stack.Import] takes for one that is not shown; other values as they are.
-func revealed(v any) any {
-	secret, ok := v.(map[string]any)
-	if !ok || secret[resource.SigKey] != resource.SecretSig {
+func plainValue(v any) any {
+	switch v := v.(type) {
+	case sim.Object:
+		if v[resource.SigKey] == resource.SecretSig {
+			return revealed(v)
+		}
+		return plain(v)
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = plainValue(e)
+		}
+		return list
+	default:
 		return v
 	}
+}
+
+// revealed is the value of a secret, or what [engine.Stack.Import] takes for one that is not shown.
+func revealed(secret sim.Object) any {
 	var shown any = engine.Blind
 	if text, ok := secret["plaintext"].(string); ok && json.Unmarshal([]byte(text), &shown) != nil {
 		return engine.Blind

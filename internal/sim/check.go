@@ -20,20 +20,57 @@ type failure struct {
 // checkResource returns the inputs that the resource will have (defaults and the automatic name filled in, absent
 // properties dropped) and every reason to refuse them. olds are the inputs of the last deployment, nil at the first one.
 func checkResource(schema *Schema, token string, r *Resource, urn string, olds, news Object) (Object, []failure) {
-	inputs := maps.Clone(news)
-	delete(inputs, defaultsKey)
+	inputs := properties(news)
 	failures := checkProperties(schema, token, r.Inputs, inputs)
-
-	filled := fillDefaults(r.Inputs, inputs)
+	if len(failures) > 0 {
+		return inputs, failures
+	}
+	schema.complete(r.Inputs, olds, inputs)
 	if name, ok := automaticName(r, urn, olds, inputs); ok {
 		inputs[r.Autoname] = name
-		filled = append(filled, r.Autoname)
+		inputs[defaultsKey] = encode(slices.Sorted(slices.Values(append(defaults(inputs), r.Autoname))))
 	}
-	if len(filled) > 0 {
-		slices.Sort(filled)
-		inputs[defaultsKey] = encode(filled)
+	return inputs, nil
+}
+
+// complete fills in the defaults of absent properties, at any depth, and lists in each object those that it has filled in. A
+// default that was filled in at the last deployment is kept, as bridged providers keep it.
+func (s *Schema) complete(facts map[string]Property, olds, inputs Object) {
+	for name, v := range inputs {
+		s.completeValue(facts[name].Type, olds[name], v)
 	}
-	return inputs, failures
+	filled := fillDefaults(facts, inputs)
+	for _, name := range filled {
+		if was, ok := olds[name]; ok && filledIn(olds, name) {
+			inputs[name] = clone(was)
+		}
+	}
+	slices.Sort(filled)
+	inputs[defaultsKey] = encode(filled)
+}
+
+func (s *Schema) completeValue(typ string, was, v any) {
+	kind, of, _ := strings.Cut(typ, ":")
+	switch v := v.(type) {
+	case Object:
+		was, _ := was.(Object)
+		if facts, known := s.Types[of]; known && kind == "object" {
+			s.complete(facts, was, v)
+		} else if kind == "map" {
+			for key, e := range v {
+				s.completeValue(of, was[key], e)
+			}
+		}
+	case []any:
+		was, _ := was.([]any)
+		for i, e := range v {
+			var old any
+			if i < len(was) {
+				old = was[i]
+			}
+			s.completeValue(of, old, e)
+		}
+	}
 }
 
 // fillDefaults adds the defaults of absent properties to inputs and returns their names.
@@ -61,7 +98,7 @@ func automaticName(r *Resource, urn string, olds, inputs Object) (string, bool) 
 			return "", false
 		}
 	}
-	if old, ok := olds[r.Autoname].(string); ok && slices.Contains(defaults(olds), r.Autoname) {
+	if old, ok := olds[r.Autoname].(string); ok && filledIn(olds, r.Autoname) {
 		return old, true
 	}
 	sum := sha256.Sum256([]byte(urn))

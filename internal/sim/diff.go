@@ -18,8 +18,9 @@ type change struct {
 // diff compares the inputs of the last deployment with the wanted ones. state is what the cloud returned last.
 //
 // A property that the cloud chooses when it is left out ([Property.Computed]) is no change when it is left out, nor when
-// it is set for the first time to what the cloud has chosen. A value that is not known yet is a change, and replaces if
-// its property does, as in Terraform.
+// it is set for the first time to what the cloud has chosen. Nor is one that the provider filled in on one side and that
+// the other side lacks, at any depth: which defaults it writes down differs from one version to the next. A value that is
+// not known yet is a change, and replaces if its property does, as in Terraform.
 func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 	names := slices.Sorted(maps.Keys(over(olds, news)))
 	var changes []change
@@ -38,7 +39,7 @@ func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 		}
 		c := change{property: name, replaces: p.ForceNew || !r.Updatable}
 		switch {
-		case had && has && reflect.DeepEqual(was, is):
+		case had && has && same(was, is), had && !has && filledIn(olds, name), has && !had && filledIn(news, name):
 			continue
 		case !had:
 			c.kind = pulumirpc.PropertyDiff_ADD
@@ -55,6 +56,35 @@ func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 	return changes
 }
 
+// same reports whether two values are the same but for what the provider filled in on one side alone.
+func same(was, is any) bool {
+	switch is := is.(type) {
+	case Object:
+		was, ok := was.(Object)
+		if !ok {
+			return false
+		}
+		for name := range over(was, is) {
+			old, had := was[name]
+			now, has := is[name]
+			switch {
+			case name == defaultsKey, !had && filledIn(is, name), !has && filledIn(was, name):
+			case !had || !has || !same(old, now):
+				return false
+			}
+		}
+		return true
+	case []any:
+		was, ok := was.([]any)
+		return ok && slices.EqualFunc(was, is, same)
+	default:
+		return reflect.DeepEqual(was, is)
+	}
+}
+
+// filledIn reports whether the provider filled a property of an object in.
+func filledIn(o Object, name string) bool { return slices.Contains(defaults(o), name) }
+
 // deleteFirst reports whether a replacement must delete before it creates: the property that the provider could name by
 // itself was named by the program, so the old object is in the way of the new one.
 func deleteFirst(r *Resource, news Object) bool {
@@ -62,5 +92,5 @@ func deleteFirst(r *Resource, news Object) bool {
 		return false
 	}
 	_, set := news[r.Autoname]
-	return set && !slices.Contains(defaults(news), r.Autoname)
+	return set && !filledIn(news, r.Autoname)
 }

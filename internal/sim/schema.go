@@ -46,10 +46,34 @@ type Resource struct {
 	Autoname string `json:"autoname,omitempty"`
 	// AutonameSkippedIfSet are inputs that take the place of the automatic name: if one of them is set, there is none.
 	AutonameSkippedIfSet []string `json:"autonameSkippedIfSet,omitempty"`
+	// IDWithin is the input that names the object within which the ids of the type are unique, such as the group of a
+	// lifecycle hook, whose id is its name alone; empty when no two ids are equal. See [Resource.CloudID].
+	IDWithin string `json:"idWithin,omitempty"`
+	// EmptyIsNull says that the cloud has no empty maps: what the program gives as one is read back as nothing.
+	EmptyIsNull bool `json:"emptyIsNull,omitempty"`
 	// Recomputed are outputs that an update changes, such as the number of the latest version: unknown in its preview.
 	Recomputed []string `json:"recomputed,omitempty"`
 	// Updatable says that the type has an update operation. If it has none, every change replaces.
 	Updatable bool `json:"updatable,omitempty"`
+}
+
+// CloudID is the id by which a [Cloud] knows a resource that has this id in a state: with [Resource.IDWithin], what o has there comes
+// first. An id that begins with that already, as one to import does, stays as it is.
+func (r *Resource) CloudID(id string, o Object) string {
+	if scope := r.scope(o); !strings.HasPrefix(id, scope) {
+		return scope + id
+	}
+	return id
+}
+
+// stateID is the inverse of CloudID.
+func (r *Resource) stateID(id string, o Object) string { return strings.TrimPrefix(id, r.scope(o)) }
+
+func (r *Resource) scope(o Object) string {
+	if within := Text(o, r.IDWithin); within != "" {
+		return within + "/"
+	}
+	return ""
 }
 
 // Function holds the facts about one function (a lookup).
@@ -124,6 +148,9 @@ func (s *Schema) validate() error {
 			if _, ok := r.Inputs[name]; name != "" && !ok {
 				errs = append(errs, fmt.Errorf("%s: autoname %q: not an input (name one)", token, name))
 			}
+		}
+		if _, ok := r.Inputs[r.IDWithin]; r.IDWithin != "" && !ok {
+			errs = append(errs, fmt.Errorf("%s: idWithin %q: not an input (name one)", token, r.IDWithin))
 		}
 	}
 	for _, token := range slices.Sorted(maps.Keys(s.Functions)) {

@@ -189,21 +189,22 @@ func (s *Server) Create(ctx context.Context, req *pulumirpc.CreateRequest) (*pul
 	}
 	if err != nil {
 		return nil, rpcerror.WithDetails(rpcerror.New(codes.Unknown, err.Error()), &pulumirpc.ErrorResourceInitFailed{
-			Id: id, Properties: wire, Inputs: req.GetProperties(), Reasons: []string{err.Error()},
+			Id: r.stateID(id, inputs), Properties: wire, Inputs: req.GetProperties(), Reasons: []string{err.Error()},
 		})
 	}
-	return &pulumirpc.CreateResponse{Id: id, Properties: wire}, nil
+	return &pulumirpc.CreateResponse{Id: r.stateID(id, inputs), Properties: wire}, nil
 }
 
 // Read returns a resource as it is now, for a refresh, an import or a lookup by id.
 func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumirpc.ReadResponse, error) {
-	token, _, err := s.resource(req.GetType(), req.GetUrn())
+	token, r, err := s.resource(req.GetType(), req.GetUrn())
 	if err != nil {
 		return nil, err
 	}
 	var inputs, outputs Object
 	var found bool
-	op := Operation{Kind: Read, Type: token, URN: req.GetUrn(), ID: req.GetId()}
+	before := fromWire(req.GetProperties())
+	op := Operation{Kind: Read, Type: token, URN: req.GetUrn(), ID: r.CloudID(req.GetId(), before)}
 	err = s.perform(op, func(op *Operation) error {
 		var err error
 		inputs, outputs, found, err = s.cloud.Read(ctx, op.Type, op.ID)
@@ -212,10 +213,13 @@ func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	if err != nil || !found {
 		return &pulumirpc.ReadResponse{}, err
 	}
+	if r.EmptyIsNull {
+		inputs, outputs = emptyIsNull(inputs), emptyIsNull(outputs)
+	}
 	if recorded := fromWire(req.GetInputs()); len(recorded) > 0 {
 		inputs = refreshed(recorded, inputs, outputs)
 	}
-	shown := over(over(fromWire(req.GetProperties()), properties(inputs)), outputs)
+	shown := over(over(before, properties(inputs)), outputs)
 	wireInputs, err := toWire(byHash(inputs).(Object))
 	if err != nil {
 		return nil, err
@@ -224,7 +228,7 @@ func (s *Server) Read(ctx context.Context, req *pulumirpc.ReadRequest) (*pulumir
 	if err != nil {
 		return nil, err
 	}
-	return &pulumirpc.ReadResponse{Id: req.GetId(), Inputs: wireInputs, Properties: wire}, nil
+	return &pulumirpc.ReadResponse{Id: r.stateID(op.ID, shown), Inputs: wireInputs, Properties: wire}, nil
 }
 
 // refreshed brings recorded inputs up to date with what the cloud returned. It adds none: what the program did not set is
@@ -240,10 +244,22 @@ func refreshed(recorded, inputs, outputs Object) Object {
 		case !ok:
 			now[name] = was
 		case is != nil:
-			now[name] = is
+			now[name] = marked(was, is)
 		}
 	}
 	return now
+}
+
+// emptyIsNull returns a bag in which nothing takes the place of its empty maps.
+func emptyIsNull(o Object) Object {
+	c := Object{}
+	for name, v := range o {
+		if m, ok := v.(Object); ok && len(m) == 0 {
+			v = nil
+		}
+		c[name] = v
+	}
+	return c
 }
 
 // Update changes a resource in place.
@@ -259,7 +275,7 @@ func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 		outputs[name] = Unknown{}
 	}
 	if !req.GetPreview() {
-		op := Operation{Kind: Update, Type: token, URN: req.GetUrn(), ID: req.GetId(), Inputs: inputs}
+		op := Operation{Kind: Update, Type: token, URN: req.GetUrn(), ID: r.CloudID(req.GetId(), olds), Inputs: inputs}
 		err := s.perform(op, func(op *Operation) error {
 			now, err := s.cloud.Update(ctx, Request{
 				URN: op.URN, Type: op.Type, ID: op.ID, Old: properties(olds), Inputs: properties(inputs),
@@ -277,15 +293,15 @@ func (s *Server) Update(ctx context.Context, req *pulumirpc.UpdateRequest) (*pul
 
 // Delete removes a resource.
 func (s *Server) Delete(ctx context.Context, req *pulumirpc.DeleteRequest) (*emptypb.Empty, error) {
-	token, _, err := s.resource(req.GetType(), req.GetUrn())
+	token, r, err := s.resource(req.GetType(), req.GetUrn())
 	if err != nil {
 		return nil, err
 	}
-	inputs := properties(fromWire(req.GetOldInputs()))
-	op := Operation{Kind: Delete, Type: token, URN: req.GetUrn(), ID: req.GetId(), Inputs: inputs}
+	inputs, olds := properties(fromWire(req.GetOldInputs())), properties(fromWire(req.GetProperties()))
+	op := Operation{Kind: Delete, Type: token, URN: req.GetUrn(), ID: r.CloudID(req.GetId(), olds), Inputs: inputs}
 	err = s.perform(op, func(op *Operation) error {
 		return s.cloud.Delete(ctx, Request{
-			URN: op.URN, Type: op.Type, ID: op.ID, Old: properties(fromWire(req.GetProperties())), Inputs: properties(inputs),
+			URN: op.URN, Type: op.Type, ID: op.ID, Old: olds, Inputs: properties(inputs),
 		})
 	})
 	return &emptypb.Empty{}, err

@@ -41,12 +41,18 @@ const schemaJSON = `{
 			"autonameSkippedIfSet": ["label"],
 			"updatable": true
 		},
-		"toy:index:Fixed": {"inputs": {"size": {"type": "float"}}}
+		"toy:index:Fixed": {"inputs": {"size": {"type": "float"}}},
+		"toy:index:Rule": {
+			"inputs": {"table": {"type": "string"}, "tags": {"type": "map:string"}},
+			"idWithin": "table",
+			"emptyIsNull": true,
+			"updatable": true
+		}
 	},
 	"functions": {
 		"toy:index:find": {"args": {"cidr": {"type": "string", "required": true}, "limit": {"type": "int", "default": 5}}}
 	},
-	"types": {"Probe": {"port": {"type": "int", "required": true}, "loud": {"type": "bool"}}}
+	"types": {"Probe": {"port": {"type": "int", "required": true}, "loud": {"type": "bool"}, "tries": {"type": "int", "default": 3}}}
 }`
 
 const (
@@ -126,7 +132,7 @@ func TestCheckNamesEveryReasonToRefuse(t *testing.T) {
 			`probe.port: missing: Probe requires it (set it)`,
 		},
 		`{"cidr": "x", "probe": {"port": 1, "pitch": 2}}`: {
-			`probe.pitch: 2: not a property of Probe (known: loud, port)`,
+			`probe.pitch: 2: not a property of Probe (known: loud, port, tries)`,
 		},
 		`{"cidr": "x", "hop": "Gateway", "alias": "y"}`: {
 			`alias: "y": conflicts with hop (leave one of them out)`,
@@ -184,6 +190,57 @@ func diff(t *testing.T, s *sim.Server, urn, state, olds, news string, ignore ...
 	return resp
 }
 
+func TestCheckListsInEachObjectTheDefaultsThatItFilledIn(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, cloud{})
+	for olds, tries := range map[string]float64{
+		`{}`: 3,
+		`{"cidr": "x", "probe": {"port": 1, "tries": 5, "__defaults": ["tries"]}}`: 5, // of an earlier version: it is kept
+		`{"cidr": "x", "probe": {"port": 1, "tries": 5, "__defaults": []}}`:        3,
+	} {
+		got, _ := check(t, s, olds, `{"cidr": "x", "label": "mine", "cost": 1, "probe": {"port": 1}}`)
+		want := map[string]any{
+			"cidr": "x", "label": "mine", "cost": 1.0, "__defaults": []any{},
+			"probe": map[string]any{"port": 1.0, "tries": tries, "__defaults": []any{"tries"}},
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("after %s (-want +got):\n%s", olds, d)
+		}
+	}
+}
+
+func TestAnIDIsUniqueWithinWhatTheTypeSays(t *testing.T) {
+	t.Parallel()
+	const urn = "urn:pulumi:dev::proj::toy:index:Rule::r"
+	var asked []string
+	s := newServer(t, cloud{
+		create: func(sim.Request) (string, sim.Object, error) { return "a/r", nil, nil },
+		read: func(id string) (sim.Object, sim.Object, bool, error) {
+			asked = append(asked, "read "+id)
+			return sim.Object{"table": "a"}, sim.Object{}, true, nil
+		},
+		update: func(r sim.Request) (sim.Object, error) { asked = append(asked, "update "+r.ID); return nil, nil },
+		delete: func(r sim.Request) error { asked = append(asked, "delete "+r.ID); return nil },
+	})
+	made, err := s.Create(t.Context(), &pulumirpc.CreateRequest{Urn: urn, Properties: wire(t, `{"table": "a"}`)})
+	if err != nil || made.GetId() != "r" {
+		t.Errorf("made %q (%v), want r", made.GetId(), err)
+	}
+	for _, id := range []string{"r", "a/r"} { // of a state, and one to import
+		read, err := s.Read(t.Context(), &pulumirpc.ReadRequest{Urn: urn, Id: id, Properties: wire(t, `{"table": "a"}`)})
+		if err != nil || read.GetId() != "r" {
+			t.Errorf("read %q (%v), want r", read.GetId(), err)
+		}
+	}
+	_, err = s.Update(t.Context(), &pulumirpc.UpdateRequest{Urn: urn, Id: "r", Olds: wire(t, `{"table": "a"}`), News: wire(t, `{"table": "b"}`)})
+	if err == nil {
+		_, err = s.Delete(t.Context(), &pulumirpc.DeleteRequest{Urn: urn, Id: "r", Properties: wire(t, `{"table": "b"}`)})
+	}
+	if got := strings.Join(asked, ", "); err != nil || got != "read a/r, read a/r, update a/r, delete b/r" {
+		t.Errorf("the cloud was asked to %s (%v)", got, err)
+	}
+}
+
 func TestDiffTellsUpdatesFromReplacements(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, cloud{})
@@ -198,6 +255,14 @@ func TestDiffTellsUpdatesFromReplacements(t *testing.T) {
 		"defaults do not count": {olds: `{"cidr": "x", "__defaults": []}`, news: `{"cidr": "x"}`},
 		"nested defaults neither": {
 			olds: `{"probe": {"port": 1, "__defaults": []}}`, news: `{"probe": {"port": 1}}`,
+		},
+		"a default that the other version writes down": {olds: `{"cidr": "x", "alias": "a", "__defaults": ["alias"]}`, news: `{"cidr": "x", "__defaults": []}`},
+		"a default that this version writes down":      {olds: `{"cidr": "x"}`, news: `{"cidr": "x", "cost": 10, "__defaults": ["cost"]}`},
+		"a nested default of one version": {
+			olds: `{"probe": {"port": 1, "loud": false, "__defaults": ["loud"]}}`, news: `{"probe": {"port": 1, "__defaults": []}}`,
+		},
+		"a nested removal": {
+			olds: `{"probe": {"port": 1, "loud": true, "__defaults": []}}`, news: `{"probe": {"port": 1, "__defaults": []}}`, diffs: "probe",
 		},
 		"in place":    {olds: `{"hop": "Instance"}`, news: `{"hop": "Gateway"}`, diffs: "hop"},
 		"added":       {olds: `{}`, news: `{"hop": "Gateway"}`, diffs: "hop"},
@@ -386,6 +451,27 @@ func TestReadForARefreshBringsOnlyRecordedInputsUpToDate(t *testing.T) {
 	}
 	if d := cmp.Diff(want, resp.GetInputs().AsMap()); d != "" {
 		t.Errorf("inputs (-want +got):\n%s", d)
+	}
+}
+
+func TestAReadKeepsTheListsOfDefaultsAndLosesEmptyMapsWhereTheTypeHasNone(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, cloud{read: func(string) (sim.Object, sim.Object, bool, error) {
+		return sim.Object{"cidr": "x", "tags": sim.Object{}, "probe": sim.Object{"port": 2.0, "tries": 3.0}}, sim.Object{}, true, nil
+	}})
+	for urn, want := range map[string]map[string]any{
+		routeURN: {"tags": map[string]any{}, "probe": map[string]any{"port": 2.0, "tries": 3.0, "__defaults": []any{"tries"}}, "__defaults": []any{}},
+		"urn:pulumi:dev::proj::toy:index:Rule::r": {"probe": map[string]any{"port": 2.0, "tries": 3.0, "__defaults": []any{"tries"}}, "__defaults": []any{}},
+	} {
+		resp, err := s.Read(t.Context(), &pulumirpc.ReadRequest{
+			Urn: urn, Id: "r-1", Inputs: wire(t, `{"tags": {}, "probe": {"port": 1, "tries": 3, "__defaults": ["tries"]}, "__defaults": []}`),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(want, resp.GetInputs().AsMap()); d != "" {
+			t.Errorf("%s (-want +got):\n%s", urn, d)
+		}
 	}
 }
 

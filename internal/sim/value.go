@@ -16,8 +16,8 @@ const (
 	secretSignature  = "1b47061264138c4ac30d75fd1eb44270"
 	assetSignature   = "c44067f5952c0a294b673a41bacd8c17"
 	archiveSignature = "0def7320c3a5731c473e5ecbe6d01bc7"
-	// defaultsKey lists, among a resource's inputs, those that the provider filled in. Bridged providers keep it in
-	// the state, so the state of a real stack means the same here.
+	// defaultsKey lists, among a resource's inputs and in each object in them, those that the provider filled in. Bridged
+	// providers keep it in the state, so the state of a real stack means the same here.
 	defaultsKey = "__defaults"
 )
 
@@ -54,9 +54,7 @@ func fromWireValue(v *structpb.Value) any {
 		if v.StructValue.GetFields()[signatureKey].GetStringValue() == secretSignature {
 			return fromWireValue(v.StructValue.GetFields()["value"])
 		}
-		o := fromWire(v.StructValue)
-		delete(o, defaultsKey) // bridged providers mark their defaults in nested objects too
-		return o
+		return fromWire(v.StructValue)
 	default:
 		return nil
 	}
@@ -152,11 +150,54 @@ func byHash(v any) any {
 	}
 }
 
-// properties returns a copy of o for a Cloud: without what only providers see.
+// properties returns a copy of o for a Cloud: without what only providers see, at any depth.
 func properties(o Object) Object {
-	c := cloneObject(o)
-	delete(c, defaultsKey)
+	c, _ := unmarked(cloneObject(o)).(Object)
 	return c
+}
+
+// unmarked takes the lists of defaults out of a value, in place.
+func unmarked(v any) any {
+	switch v := v.(type) {
+	case Object:
+		delete(v, defaultsKey)
+		for _, e := range v {
+			unmarked(e)
+		}
+	case []any:
+		for _, e := range v {
+			unmarked(e)
+		}
+	}
+	return v
+}
+
+// marked returns a value with the lists of defaults of an earlier one, at any depth, as far as the two are alike.
+func marked(was, is any) any {
+	switch is := is.(type) {
+	case Object:
+		was, _ := was.(Object)
+		c := make(Object, len(is))
+		for k, e := range is {
+			c[k] = marked(was[k], e)
+		}
+		if list, ok := was[defaultsKey]; ok {
+			c[defaultsKey] = list
+		}
+		return c
+	case []any:
+		was, _ := was.([]any)
+		list := make([]any, len(is))
+		for i, e := range is {
+			list[i] = e
+			if i < len(was) {
+				list[i] = marked(was[i], e)
+			}
+		}
+		return list
+	default:
+		return is
+	}
 }
 
 // defaults returns the names of the inputs that the provider filled in, sorted.

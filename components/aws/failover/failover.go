@@ -84,7 +84,13 @@ func (b *builder) childOpts(extra ...pulumi.ResourceOption) []pulumi.ResourceOpt
 	return append([]pulumi.ResourceOption{pulumi.Parent(b.component), pulumi.Provider(b.args.Provider)}, extra...)
 }
 
-func (b *builder) tags() pulumi.StringMap { return pulumi.ToStringMap(b.args.Tags) }
+// tags are those of the arguments: nil without any, for AWS knows no empty ones, and a refresh would find them gone.
+func (b *builder) tags() pulumi.StringMap {
+	if len(b.args.Tags) == 0 {
+		return nil
+	}
+	return pulumi.ToStringMap(b.args.Tags)
+}
 
 // named are the tags of what shows its name by a tag only.
 func (b *builder) named(name string) pulumi.StringMap {

@@ -13,7 +13,7 @@ import (
 type Existing struct {
 	// URN is that of the stack which made it; empty for none.
 	URN string
-	// Type and ID are those of the provider.
+	// Type and ID are those of a state.
 	Type, ID string
 	// Inputs are what it was made with.
 	Inputs sim.Object
@@ -32,6 +32,7 @@ func (c *Cloud) Adopt(ctx context.Context, all ...Existing) error {
 	for _, e := range all {
 		k, err := kindFor(e.Type)
 		if err == nil {
+			e.ID = Schema().Resources[e.Type].CloudID(e.ID, e.Inputs)
 			_, err = c.create(ctx, k, sim.Request{URN: e.URN, Type: e.Type, ID: e.ID, Inputs: e.Inputs}, &e)
 		}
 		if err != nil {

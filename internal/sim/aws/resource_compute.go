@@ -360,15 +360,21 @@ var hookKind = kind{
 		if err != nil {
 			return "", nil, err
 		}
-		id := g.AutoScalingGroupName + "/" + sim.Text(in, "name")
-		return id, nil, c.putHook(s, g, hookOf(in))
+		return hookID(g, in), nil, c.putHook(s, g, hookOf(in))
 	},
-	update: func(c *Cloud, s *state, _ string, _, in sim.Object) error {
+	// The provider puts it into the new group, where that has changed, and leaves the one of the old group there.
+	update: func(c *Cloud, s *state, id string, _, in sim.Object) error {
 		g, err := s.group(sim.Text(in, "autoscalingGroupName"))
+		if err == nil {
+			err = c.putHook(s, g, hookOf(in))
+		}
 		if err != nil {
 			return err
 		}
-		return c.putHook(s, g, hookOf(in))
+		d := s.Declared[hookType][id]
+		delete(s.Declared[hookType], id)
+		s.Declared[hookType][hookID(g, in)] = d
+		return nil
 	},
 	remove: func(_ *Cloud, s *state, _ string, d *declaration) error {
 		if g, ok := s.Scaling[sim.Text(d.Inputs, "autoscalingGroupName")]; ok {
@@ -387,6 +393,11 @@ var hookKind = kind{
 		}
 		return sim.Object{"defaultResult": g.Hooks[i].Default}, true
 	},
+}
+
+// hookID is where a hook is kept: its name alone is the same in other groups.
+func hookID(g *scalingGroup, in sim.Object) string {
+	return Schema().Resources[hookType].CloudID(sim.Text(in, "name"), sim.Object{"autoscalingGroupName": g.AutoScalingGroupName})
 }
 
 func hookOf(in sim.Object) hook {

@@ -156,6 +156,7 @@ const (
 	bucketType     = "aws:s3/bucketV2:BucketV2"
 	objectType     = "aws:s3/bucketObjectv2:BucketObjectv2"
 	functionType   = "aws:lambda/function:Function"
+	hookType       = "aws:autoscaling/lifecycleHook:LifecycleHook"
 	parameterType  = "aws:ssm/parameter:Parameter"
 )
 
@@ -580,7 +581,7 @@ func buildKinds() map[string]kind {
 		"aws:ec2/networkInterface:NetworkInterface": interfaceKind, "aws:ec2/securityGroup:SecurityGroup": groupKind, "aws:ec2/securityGroupRule:SecurityGroupRule": oldRuleKind,
 		"aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule": ruleKind(false), "aws:vpc/securityGroupEgressRule:SecurityGroupEgressRule": ruleKind(true),
 		"aws:ec2/vpcEndpoint:VpcEndpoint": endpointKind, "aws:ec2/launchTemplate:LaunchTemplate": templateKind, scalingType: scalingKind,
-		"aws:autoscaling/lifecycleHook:LifecycleHook": hookKind, functionType: functionKind, parameterType: parameterKind,
+		hookType: hookKind, functionType: functionKind, parameterType: parameterKind,
 	}
 	for _, records := range []map[string]record{iamRecords, watchRecords, messageRecords} {
 		for typ, r := range records {

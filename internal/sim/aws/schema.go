@@ -8,8 +8,9 @@ import (
 )
 
 // schema.json holds the facts about the resource types and lookups: names, types and what is required from the source of
-// the SDK of that version; what replaces, documented values, conflicts and defaults from the documents of the provider. A
-// property that may be left out and is always returned counts as computed.
+// the SDK of that version; what replaces, documented values and conflicts from the documents of the provider; defaults as the
+// bridged provider 5.46 writes them into the inputs of a state. A property that may be left out and is always returned counts as
+// computed.
 //
 //go:embed schema.json
 var schemaJSON []byte
