@@ -123,6 +123,10 @@ func TestTheReadmeShowsTheExampleThatCompiles(t *testing.T) {
 	if shown == 0 {
 		t.Error("README.md: shows no Go")
 	}
+	// What the migration exports is what the next update reads: one without the other leads nowhere.
+	if readme := read(t, "README.md"); strings.Contains(readme, "migration.LastRecord(") != strings.Contains(readme, "m.Record())") {
+		t.Error("README.md: shows a program that reads a record and does not export one")
+	}
 }
 
 func flat(s string) string { return strings.Join(strings.Fields(s), " ") }
