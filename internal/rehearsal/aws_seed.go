@@ -36,7 +36,7 @@ func existingOnAWS(b block, region string, from awsDeployed) (*awsSeed, error) {
 	if b.at("discovery") != nil && from.nat == nil {
 		made := toBeFound(b, region)
 		s.network.read(made)
-		s.notes = append(s.notes, "made up: a VPC that discovery finds, with a public and a private subnet in "+strings.Join(made.at("zones").keys(), ", "))
+		s.notes = append(s.notes, "discovery looks nothing up in a rehearsal: the VPC that it finds is made up, with a public and a private subnet in "+strings.Join(made.at("zones").keys(), ", "))
 	}
 	s.network.read(b.at("nat"))
 	if err := s.network.complete(); err != nil {

@@ -330,7 +330,7 @@ func TestADiscoveredNetworkIsMadeUpAndTheReportSaysSo(t *testing.T) {
 				t.Errorf("subnets leave %q, want %s", got, test.leave)
 			}
 			text := printed(t, report)
-			if want := "\nmade up: a VPC that discovery finds, with a public and a private subnet in " + test.zones + "\n"; strings.Count(text, want) != 1 {
+			if want := "\ndiscovery looks nothing up in a rehearsal: the VPC that it finds is made up, with a public and a private subnet in " + test.zones + "\n"; strings.Count(text, want) != 1 {
 				t.Errorf("the report does not say %q:\n%s", want, text)
 			}
 		})

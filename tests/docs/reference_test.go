@@ -71,6 +71,28 @@ func TestTheReferenceIsGenerated(t *testing.T) {
 	}
 }
 
+// What a key means is read by somebody who writes YAML. The words come from comments of Go, whose readers know another language.
+func TestTheMeaningsOfKeysDoNotSpeakGo(t *testing.T) {
+	// network interfaces and interface endpoints are things of a cloud.
+	things := regexp.MustCompile(`(?i)network interfaces?|interface endpoints?`)
+	language := regexp.MustCompile(`(?i)\b(nil|structs?|a slice|pointers?|interfaces?|zero value|bool|strings?|ints?|floats?|Args|time\.\w+|pulumi\.\w+|goroutines?)\b|\[\w+\]`)
+	keys := 0
+	for _, c := range components {
+		for _, row := range strings.Split(keyTable(t, c), "\n") {
+			if !strings.HasPrefix(row, "| `") {
+				continue // for readers of Go
+			}
+			keys++
+			if word := language.FindString(things.ReplaceAllString(row, "")); word != "" {
+				t.Errorf("%s: %q is a word of Go in\n%s", c.dir, word, row)
+			}
+		}
+	}
+	if keys < 100 {
+		t.Errorf("%d keys were read", keys)
+	}
+}
+
 func table(head string, rows [][]string) string {
 	n := strings.Count(head, "|") + 1
 	lines := []string{"| " + head + " |", strings.Repeat("|---", n) + "|"}

@@ -28,9 +28,9 @@ type Args struct {
 	// Addresses are the elastic IPs to make for the gateway, by a key that becomes part of their name. At least one that no
 	// forward entry uses.
 	Addresses map[string]Address
-	// BandwidthPackage joins all addresses to a common bandwidth package; nil for none.
+	// BandwidthPackage joins all addresses to a common bandwidth package. Default: none.
 	BandwidthPackage *BandwidthPackage
-	// SNAT says which sources the gateway translates. The zero value: every vSwitch of a migrated table.
+	// SNAT says which sources the gateway translates. Default: every vSwitch of a migrated table.
 	SNAT SNAT
 	// Forwards are the DNAT entries that the old gateway holds today, by a name of your choice. They are made at stage snat,
 	// so that they are there when the answers of forwarded connections begin to leave by the NAT gateway.
@@ -43,7 +43,7 @@ type Args struct {
 	// Tags for everything that takes them: gateway, addresses, bandwidth package.
 	Tags map[string]string
 	// GateTimeout is how long the gate of a stage waits for the cloud to show the stage's work, which it does with a delay.
-	// Nil means 2 minutes. Zero looks once.
+	// Default: 2 minutes; 0 looks once.
 	GateTimeout *time.Duration
 	// Record is what the stack exported when its last stage was done ([LastRecord]); nil when it has done none. The second
 	// witness, beside lookups, of where the migration stands.
