@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"polynat/internal/drill"
+	"polynat/internal/terminal"
 )
 
 type drillFlags struct {
@@ -63,15 +64,15 @@ func runDrills(c *cobra.Command, out *output, flags drillFlags, names []string) 
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM)
 	defer stop()
-	progress := newProgress(c.ErrOrStderr())
+	progress := terminal.NewStatus(c.ErrOrStderr())
 	report, err := drill.Run(ctx, drill.Options{
 		Names: names, Runs: flags.runs, Parallel: flags.parallel, Logs: flags.logs,
 		Progress: func(name string, run, runs int, failed error) {
-			if progress.bar != nil || run == runs {
-				progress.Step(name, "runs", run, runs)
+			if run == runs || c.ErrOrStderr() == os.Stderr {
+				progress.Step(fmt.Sprintf("%s %d/%d runs", name, run, runs))
 			}
 			if failed != nil {
-				fmt.Fprintf(c.ErrOrStderr(), "%s: %v\n", name, failed)
+				progress.Print(fmt.Sprintf("%s: %v", name, failed))
 			}
 		},
 	})

@@ -41,6 +41,7 @@ func TestDrillPrintsOneJSONObjectForMachines(t *testing.T) {
 		OK      *bool  `json:"ok"`
 		Version string `json:"version"`
 		Error   string `json:"error"`
+		Network string `json:"networkService"`
 		Drills  []struct {
 			Name        string `json:"name"`
 			Runs        int    `json:"runs"`

@@ -33,6 +33,7 @@ file or the configuration is wrong, and 3 when there is no verdict: %s.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	context.AfterFunc(ctx, stop) // a second interrupt ends the process
 	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 
@@ -80,7 +81,7 @@ func status(err error) int {
 		return exit.ExitCode()
 	case errors.Is(err, rehearsal.ErrLost), errors.Is(err, drill.ErrBroken):
 		return statusLost
-	case errors.Is(err, rehearsal.ErrFailed), errors.As(err, &none):
+	case errors.Is(err, rehearsal.ErrFailed), errors.Is(err, rehearsal.ErrCutShort), errors.As(err, &none):
 		return statusNoVerdict
 	}
 	return statusInput

@@ -12,6 +12,7 @@ import (
 
 	"polynat/internal/engine"
 	"polynat/internal/rehearsal"
+	"polynat/internal/terminal"
 	"polynat/stacks"
 )
 
@@ -69,7 +70,7 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
-	progress := newProgress(c.ErrOrStderr())
+	progress := progress{terminal.NewStatus(c.ErrOrStderr())}
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
 		Project: project, Stack: flags.stack, Config: config, Program: rehearsal.Polynat, Faults: flags.faults, MaxFaults: maxFaults, Progress: progress,
 	}, setups...)

@@ -165,7 +165,8 @@ func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte, zon
 		return world, append(slices.Clone(first), alicloudMoves(migrationBlock, from, declare)...)
 	}
 	setup := Setup{Name: "alicloud", Key: alicloudKey, Terms: Terms{
-		Step: "stage", Holes: "destinations without next hop", Lost: "new connections lost", Cut: "established cut",
+		Step: "stage", Holes: Term{"no next\nhop", "destinations of a vSwitch without a next hop, looked for after every operation"},
+		Lost: Term{"lost", "new connections that did not get out"}, Cut: established,
 	}}
 	described := alicloud.Options{}
 	if declares {

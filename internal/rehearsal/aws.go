@@ -107,13 +107,13 @@ func (w *awsWorld) Losses() Losses {
 	for _, hop := range slices.Sorted(maps.Keys(by)) {
 		way := "by " + string(hop)
 		if hop == aws.HopNone {
-			way = "nowhere"
+			way = "without a way out"
 		}
 		reaches = append(reaches, fmt.Sprintf("%d %s", len(by[hop]), way))
 	}
 	l.Reaches = strings.Join(reaches, ", ")
 	if l.Reaches == "" {
-		l.Reaches = "no subnet"
+		l.Reaches = "none is left"
 	}
 	w.Watch()
 	return l
@@ -173,7 +173,7 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 	}
 	setup = Setup{
 		Name: "aws", Key: awsKey, StopsAtErrors: true, World: world, Notes: seed.notes,
-		Terms: Terms{Step: "step", Holes: "subnets without a way out", Reaches: "subnets leave"},
+		Terms: Terms{Step: "step", Holes: Term{"no way\nout", "private subnets without a way to the Internet, looked for after every operation"}, Reaches: "private subnets"},
 	}
 	// Whether the programs differ from those that are deployed decides what an update changes: then they are built as it builds them.
 	first := Move{Name: "as configured"}
@@ -187,7 +187,7 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 		setup.Close = programs.remove
 	}
 	setup.Moves = append([]Move{first}, awsMoves(b, existing)...)
-	setup.Variants = []Variant{{Name: "answers what nobody documents the other way", Moves: setup.Moves, World: other}}
+	setup.Variants = []Variant{{Name: "does the opposite of what was assumed where AWS documents nothing", Moves: setup.Moves, World: other}}
 	return setup, true, nil
 }
 

@@ -66,7 +66,7 @@ func TestNATInstancesAreRehearsedFromTheirMakingToTheirEnd(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"change the template": "by instance", "add a zone": "by instance", "an instance dies": "by nat gateway",
-		"its successor has taken over": "3 by instance", "share the standby": "by instance", "destroy": "no subnet",
+		"its successor has taken over": "3 by instance", "share the standby": "by instance", "destroy": "none is left",
 	} {
 		if got, ok := reached[name]; !ok || !strings.Contains(got, want) {
 			t.Errorf("%s: subnets leave %q, want %s", name, got, want)

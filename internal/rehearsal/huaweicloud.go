@@ -148,7 +148,8 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 	setup = Setup{
 		Name: "huaweicloud", Key: huaweicloudKey, World: worlds[0],
 		Terms: Terms{
-			Step: "step", Lost: "operations A was cut off", Cut: "established cut", Reaches: "A then reaches",
+			Step: "step", Reaches: "applications reach", Cut: established,
+			Lost: Term{"cut off", "operations after which applications could not reach what a rule promises"},
 		},
 		Moves: []Move{{Name: "create"}},
 	}

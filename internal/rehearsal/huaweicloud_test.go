@@ -88,7 +88,7 @@ func TestPrivateNATIsRehearsedFromItsMakingToItsEnd(t *testing.T) {
 			t.Errorf("step %s interrupts for %d operations", s.Name, s.LostConnections)
 		}
 		if reached := strings.HasSuffix(s.Reaches, "-> ECS-B:80"); reached != (s.Name != "destroy") {
-			t.Errorf("after step %s A reaches %s", s.Name, s.Reaches)
+			t.Errorf("after step %s applications reach %s", s.Name, s.Reaches)
 		}
 	}
 	want := []string{"create", "change ports", "second load balancer", "move rule web", "replace the gateway", "fixed transit IP", "destroy"}
@@ -96,7 +96,7 @@ func TestPrivateNATIsRehearsedFromItsMakingToItsEnd(t *testing.T) {
 		t.Errorf("steps %v, ok %v, want %v", names, report.OK, want)
 	}
 	var text bytes.Buffer
-	if err := report.Text(&text); err != nil || !strings.Contains(text.String(), "A then reaches") || strings.Contains(text.String(), "next hop") {
+	if err := report.Text(&text); err != nil || !strings.Contains(text.String(), "applications reach: 192.168") || strings.Contains(text.String(), "next hop") {
 		t.Errorf("table (%v):\n%s", err, text.String())
 	}
 }
@@ -228,7 +228,7 @@ func TestWhatExistsIsRehearsedToo(t *testing.T) {
 			}
 		}
 		if first := steps[0].Reaches; !strings.Contains(first, ":80 -> ") || steps[len(steps)-1].Name != "destroy" {
-			t.Errorf("%s: A then reaches %s, the last step is %s", name, first, steps[len(steps)-1].Name)
+			t.Errorf("%s: applications reach %s, the last step is %s", name, first, steps[len(steps)-1].Name)
 		}
 	}
 }

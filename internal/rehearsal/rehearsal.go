@@ -92,8 +92,14 @@ type Setup struct {
 	Close func()
 }
 
-// Terms are the headings of the table for people. A column without one is left out.
-type Terms struct{ Step, Holes, Lost, Cut, Reaches string }
+// Terms are the headings of the table for people.
+type Terms struct {
+	Step, Reaches    string
+	Holes, Lost, Cut Term
+}
+
+// Term is a heading, and in a sentence what is counted below it. A column without one is left out.
+type Term struct{ Heading, Means string }
 
 // Variant is another way in which the cloud may behave, and the moves that fit it.
 type Variant struct {
@@ -105,12 +111,13 @@ type Variant struct {
 
 // Step is what one move did.
 type Step struct {
-	Name            string  `json:"name"`
-	Operations      int     `json:"operations"`
-	Holes           int     `json:"holes"`
-	LostConnections int     `json:"lostConnections"`
-	CutConnections  int     `json:"cutConnections"`
-	Seconds         float64 `json:"seconds"`
+	Name            string `json:"name"`
+	Operations      int    `json:"operations"`
+	Holes           int    `json:"holes"`
+	LostConnections int    `json:"lostConnections"`
+	CutConnections  int    `json:"cutConnections"`
+	// Seconds that the step took, with the failures that were tried and the variants.
+	Seconds float64 `json:"seconds"`
 	// Faults is how many failures were tried in addition to the step itself.
 	Faults int `json:"failuresTried"`
 	// Problems say what was lost or went wrong, and where; none in a step that went well.
@@ -132,7 +139,9 @@ type SetupReport struct {
 	Notes []string `json:"notes,omitempty"`
 	// Variants are the names of those that were walked as well.
 	Variants []string `json:"variants,omitempty"`
-	Terms    Terms    `json:"-"`
+	// CutShort says that the walk did not get to its end, and was not stopped by a problem.
+	CutShort bool  `json:"cutShort,omitempty"`
+	Terms    Terms `json:"-"`
 }
 
 // Report is the report of a rehearsal.
@@ -167,7 +176,7 @@ type Options struct {
 }
 
 // Run rehearses the setups one after the other. The error is that of a rehearsal that could not be held; what the
-// rehearsal found is in the report.
+// rehearsal found is in the report. When ctx ends, the report has what was walked until then.
 func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
 	if o.Progress == nil {
 		o.Progress = silent{}
@@ -177,8 +186,17 @@ func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
 		if setup.Close != nil {
 			defer setup.Close()
 		}
+		if ctx.Err() != nil {
+			report.OK = false
+			report.Setups = append(report.Setups, SetupReport{Setup: setup.Name, CutShort: true})
+			continue
+		}
 		r, err := runSetup(ctx, o, setup)
-		if err != nil {
+		switch {
+		case err == nil:
+		case r != nil && ctx.Err() != nil:
+			r.OK, r.CutShort = false, len(r.problems()) == 0
+		default:
 			return nil, fmt.Errorf("rehearse %s: %w", setup.Name, err)
 		}
 		report.OK = report.OK && r.OK
@@ -194,18 +212,21 @@ func runSetup(ctx context.Context, o Options, setup Setup) (*SetupReport, error)
 		return report, err
 	}
 	o.Faults = false
-	for _, v := range setup.Variants {
+	for i, v := range setup.Variants {
 		variant := setup
-		variant.Name, variant.World, variant.Moves = setup.Name+", if the cloud "+v.Name, v.World, v.Moves
+		variant.Name = fmt.Sprintf("%s, variant %d of %d,", setup.Name, i+1, len(setup.Variants))
+		variant.World, variant.Moves = v.World, v.Moves
 		other, err := runWalk(ctx, o, variant)
+		if other != nil {
+			report.OK = report.OK && other.OK
+			for i, step := range other.Steps {
+				report.Steps[i].join(step, "if the cloud "+v.Name+": ")
+			}
+		}
 		if err != nil {
-			return nil, fmt.Errorf("if the cloud %s: %w", v.Name, err)
+			return report, fmt.Errorf("if the cloud %s: %w", v.Name, err)
 		}
-		report.OK = report.OK && other.OK
 		report.Variants = append(report.Variants, v.Name)
-		for i, step := range other.Steps {
-			report.Steps[i].join(step, "if the cloud "+v.Name+": ")
-		}
 	}
 	return report, nil
 }
@@ -256,11 +277,15 @@ func (w *walk) run(ctx context.Context) (*SetupReport, error) {
 	report := &SetupReport{Setup: w.setup.Name, OK: true, Notes: w.setup.Notes, Terms: w.setup.Terms}
 	for i, move := range w.setup.Moves {
 		w.options.Progress.Step(w.setup.Name, move.Name, i+1, len(w.setup.Moves))
+		began := time.Now()
 		step, err := w.step(ctx, move)
-		if err != nil {
-			return nil, fmt.Errorf("step %s: %w", move.Name, err)
+		if step != nil {
+			step.Seconds = time.Since(began).Seconds()
+			report.Steps = append(report.Steps, *step)
 		}
-		report.Steps = append(report.Steps, *step)
+		if err != nil {
+			return report, fmt.Errorf("step %s: %w", move.Name, err)
+		}
 		if len(step.Problems) > 0 {
 			report.OK = false
 			break
@@ -291,9 +316,7 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	if move.Destroys {
 		w.setup.World.End()
 	}
-	began := time.Now()
 	err := move.make(ctx, w.stack)
-	step.Seconds = time.Since(began).Seconds()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -440,6 +463,7 @@ func (s *Step) join(other Step, prefix string) {
 		s.Holes += other.Holes
 		s.LostConnections += other.LostConnections
 	}
+	s.Seconds += other.Seconds
 	s.lost = s.lost || other.lost
 	for _, p := range other.Problems {
 		s.Problems = append(s.Problems, prefix+p)
@@ -470,22 +494,35 @@ var (
 	ErrRefused = errors.New("a step was refused; nothing was lost")
 	// ErrFailed: a step could not be finished, or did what it must not, so there is no verdict on it and on what follows.
 	ErrFailed = errors.New("a step failed; nothing was lost up to there")
+	// ErrCutShort: somebody ended the rehearsal, so there is no verdict on what was not walked.
+	ErrCutShort = errors.New("cut short; nothing was lost up to there")
 )
 
-// Err is nil when all went well, else the first of ErrLost, ErrRefused and ErrFailed that a setup ended with.
+// Err is nil when all went well, else the first of ErrLost, ErrRefused, ErrFailed and ErrCutShort that a setup ended with.
 func (r *Report) Err() error {
 	var found []error
 	for _, setup := range r.Setups {
 		for _, s := range setup.Steps {
 			found = append(found, s.err())
 		}
+		if setup.CutShort {
+			found = append(found, ErrCutShort)
+		}
 	}
-	for _, err := range []error{ErrLost, ErrRefused, ErrFailed} {
+	for _, err := range []error{ErrLost, ErrRefused, ErrFailed, ErrCutShort} {
 		if slices.Contains(found, err) {
 			return err
 		}
 	}
 	return nil
+}
+
+// problems of all steps.
+func (s *SetupReport) problems() (all []string) {
+	for _, step := range s.Steps {
+		all = append(all, step.Problems...)
+	}
+	return all
 }
 
 func (s *Step) err() error {

@@ -4,42 +4,45 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
+
+	"polynat/internal/terminal"
 )
+
+// established is what the connections are called that a step cuts.
+var established = Term{"cut", "established connections that ended"}
 
 // Text writes the report for people: a table per setup, and what went wrong below it.
 func (r *Report) Text(w io.Writer) error {
 	for i, setup := range r.Setups {
-		between := "" // the parts of a report
-		if i > 0 {
-			fmt.Fprintln(w)
-		}
-		if !setup.refused() {
-			if err := setup.table(w); err != nil {
+		var parts []string
+		if len(setup.Steps) > 0 && !setup.refused() {
+			table, err := setup.table()
+			if err != nil {
 				return err
 			}
-			between = "\n"
+			parts = append(parts, table, setup.legend())
 		}
 		for _, s := range setup.Steps {
 			for _, p := range s.Problems {
-				fmt.Fprintf(w, "%s%s %s: %s\n", between, setup.Terms.Step, s.Name, strings.TrimSpace(p))
-				between = "\n"
+				parts = append(parts, fmt.Sprintf("%s %s: %s", setup.Terms.Step, s.Name, strings.TrimSpace(p)))
 			}
 		}
+		var besides []string
 		for _, v := range setup.Variants {
-			fmt.Fprintf(w, "\nwalked as well: a cloud that %s", v)
+			besides = append(besides, terminal.Wrap("", "walked as well: a cloud that "+v))
 		}
 		for _, n := range setup.Notes {
-			fmt.Fprintf(w, "\n%s", n)
+			besides = append(besides, terminal.Wrap("", n))
 		}
-		if len(setup.Variants)+len(setup.Notes) > 0 {
+		if len(besides) > 0 {
+			parts = append(parts, strings.Join(besides, "\n"))
+		}
+		colour, verdict := setup.verdict()
+		parts = append(parts, terminal.Wrap("", fmt.Sprintf("%s (stack %s): %s", setup.Setup, r.Stack, terminal.Paint(w, colour, verdict))))
+		if i > 0 {
 			fmt.Fprintln(w)
 		}
-		name := setup.Setup
-		if r.Stack != "" {
-			name += " (stack " + r.Stack + ")"
-		}
-		if _, err := fmt.Fprintf(w, "\n%s: %s\n", name, setup.verdict()); err != nil {
+		if _, err := fmt.Fprintln(w, strings.Join(parts, "\n\n")); err != nil {
 			return err
 		}
 	}
@@ -55,56 +58,73 @@ func (s *SetupReport) refused() bool {
 	return len(first.Problems) > 0 && first.Operations+first.Holes+first.LostConnections+first.CutConnections == 0
 }
 
-// table writes the steps with their counts.
-func (s *SetupReport) table(w io.Writer) error {
-	terms := s.Terms
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	row := func(step, operations, seconds, holes, lost, cut, faults any, reaches string) {
-		cells := []any{step, operations, seconds}
+// table is the steps with their counts. What is reached is said where it changed.
+func (s *SetupReport) table() (string, error) {
+	headings := []string{s.Terms.Step, "operations", "failures\ntried", "seconds"}
+	for _, term := range s.Terms.counted() {
+		headings = append(headings, term.Heading)
+	}
+	t, reached := terminal.NewTable(headings...), ""
+	for _, step := range s.Steps {
+		cells := []any{step.Name, step.Operations, step.Faults, fmt.Sprintf("%.1f", step.Seconds)}
 		for _, c := range []struct {
-			heading string
-			cell    any
-		}{{terms.Holes, holes}, {terms.Lost, lost}, {terms.Cut, cut}} {
-			if c.heading != "" {
-				cells = append(cells, c.cell)
+			Term
+			count int
+		}{{s.Terms.Holes, step.Holes}, {s.Terms.Lost, step.LostConnections}, {s.Terms.Cut, step.CutConnections}} {
+			if c.Heading != "" {
+				cells = append(cells, c.count)
 			}
 		}
-		if cells = append(cells, faults); terms.Reaches != "" {
-			cells = append(cells, reaches)
+		t.Row(cells...)
+		if step.Reaches != reached {
+			t.Below(s.Terms.Reaches + ": " + step.Reaches)
+			reached = step.Reaches
 		}
-		fmt.Fprintln(t, join(cells))
 	}
-	row(terms.Step, "operations", "seconds", terms.Holes, terms.Lost, terms.Cut, "failures tried", terms.Reaches)
-	for _, s := range s.Steps {
-		row(s.Name, s.Operations, fmt.Sprintf("%.2f", s.Seconds), s.Holes, s.LostConnections, s.CutConnections, s.Faults, s.Reaches)
+	var b strings.Builder
+	err := t.Write(&b)
+	return strings.TrimRight(b.String(), "\n"), err
+}
+
+// counted are the terms that the table has.
+func (t Terms) counted() (terms []Term) {
+	for _, term := range []Term{t.Holes, t.Lost, t.Cut} {
+		if term.Heading != "" {
+			terms = append(terms, term)
+		}
 	}
-	return t.Flush()
+	return terms
+}
+
+// legend says what is counted.
+func (s *SetupReport) legend() string {
+	var lines []string
+	for _, term := range s.Terms.counted() {
+		lines = append(lines, terminal.Wrap("", term.Heading+": "+term.Means))
+	}
+	return strings.Join(lines, "\n")
 }
 
 // verdict says in a line how it went.
-func (s *SetupReport) verdict() string {
-	if !s.OK {
-		return "FAILED: see above"
+func (s *SetupReport) verdict() (terminal.Colour, string) {
+	switch {
+	case s.CutShort && len(s.Steps) == 0:
+		return terminal.Unclear, "not walked"
+	case s.CutShort:
+		return terminal.Unclear, "cut short after step " + s.Steps[len(s.Steps)-1].Name + "; nothing was lost up to there"
+	case !s.OK:
+		return terminal.Bad, "FAILED: see above"
 	}
 	const ok = "ok: nothing was lost"
 	for _, step := range s.Steps {
 		switch {
 		case step.Holes+step.LostConnections > 0:
-			return ok + " but where the step interrupts by its nature"
+			return terminal.Good, ok + " but where the step interrupts by its nature"
 		case step.left == 1:
-			return fmt.Sprintf("%s but where %s takes the routes with it (1 subnet is left without a way out)", ok, step.Name)
+			return terminal.Good, fmt.Sprintf("%s but where %s takes the routes with it (1 subnet is left without a way out)", ok, step.Name)
 		case step.left > 1:
-			return fmt.Sprintf("%s but where %s takes the routes with it (%d subnets are left without a way out)", ok, step.Name, step.left)
+			return terminal.Good, fmt.Sprintf("%s but where %s takes the routes with it (%d subnets are left without a way out)", ok, step.Name, step.left)
 		}
 	}
-	return ok
-}
-
-// join makes a line of a table; every cell ends with a tab.
-func join(cells []any) string {
-	var line strings.Builder
-	for _, c := range cells {
-		fmt.Fprintf(&line, "%v\t", c)
-	}
-	return line.String()
+	return terminal.Good, ok
 }
