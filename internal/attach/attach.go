@@ -89,6 +89,13 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
+	notes := io.Writer(os.Stderr)
+	if o.Stderr != nil {
+		notes = o.Stderr
+	}
+	if err := p.follow(o.Dir, notes); err != nil {
+		return err
+	}
 	region, err := p.region(o.stack())
 	if err != nil {
 		return err
@@ -196,7 +203,7 @@ func openPlayground(dir string) (*playground, error) {
 		return p, nil
 	}
 	p.fresh = true
-	for _, d := range []string{p.project, p.statePath(), p.homePath()} {
+	for _, d := range []string{p.project, p.takenPath(), p.statePath(), p.homePath()} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
 			return nil, err
 		}
@@ -207,15 +214,6 @@ func openPlayground(dir string) (*playground, error) {
 	}
 	if project, err := workspace.LoadProject(filepath.Join(dir, "Pulumi.yaml")); err != nil || project.Name != Project {
 		return nil, errors.Join(err, os.RemoveAll(root), fmt.Errorf("%s: is not the project %s, whose program would run here (run this in a checkout of polynat)", dir, Project))
-	}
-	for _, f := range files {
-		text, err := os.ReadFile(f)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(p.project, filepath.Base(f)), text, 0o600)
-		}
-		if err != nil {
-			return nil, err
-		}
 	}
 	return p, nil
 }
@@ -234,6 +232,7 @@ func (p *playground) region(stack string) (string, error) {
 	return region, err
 }
 
+func (p *playground) takenPath() string { return filepath.Join(p.root, "taken") }
 func (p *playground) statePath() string { return filepath.Join(p.root, "state") }
 func (p *playground) homePath() string  { return filepath.Join(p.root, "home") }
 

@@ -232,3 +232,29 @@ func TestTheStockCLIRefusesASkippedStageInPreview(t *testing.T) {
 		t.Errorf("operations: %v", cli.ops)
 	}
 }
+
+// The README sends people who have played to the rehearsal.
+func TestAnExportOfThePlaygroundIsRehearsed(t *testing.T) {
+	cli := newStock(t)
+	cli.pulumi("up", "--yes", "--skip-preview", "--non-interactive")
+	export := []byte(cli.pulumi("stack", "export"))
+	project, config, err := engine.LoadConfig(t.Context(), cli.project(), "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, from := range map[string]func(map[string]string, string, string, []byte) (rehearsal.Setup, bool, error){
+		"alicloud": rehearsal.AlicloudFromExport, "huaweicloud": rehearsal.HuaweicloudFromExport,
+	} {
+		setup, ok, err := from(config, project, "dev", export)
+		if err != nil || !ok {
+			t.Fatalf("%s: there is a setup: %v, error %v", name, ok, err)
+		}
+		report, err := rehearsal.Run(t.Context(), rehearsal.Options{Project: project, Stack: "dev", Config: config, Program: rehearsal.Polynat}, setup)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !report.OK || len(report.Setups[0].Steps) < 5 {
+			t.Errorf("%s: %+v", name, report.Setups[0])
+		}
+	}
+}
