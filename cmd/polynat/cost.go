@@ -1,16 +1,17 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
+	"math"
+	"strconv"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"polynat/internal/cost"
 	"polynat/internal/natzone"
+	"polynat/internal/terminal"
 )
 
 type costFlags struct {
@@ -44,6 +45,12 @@ List prices in USD of %s, for %s; without tax, free tiers and discounts.`, cost.
 	f.BoolVar(&flags.economy, "economy", false, "count the economy preset of the failover functions")
 	f.BoolVar(&flags.observability, "observability", false, "count metrics, alarms and the dashboard")
 	out.flag(c)
+	complete(c, "region", cost.Regions()...)
+	var standbys []string
+	for _, s := range cost.Standbys() {
+		standbys = append(standbys, string(s))
+	}
+	complete(c, "standby", standbys...)
 	return c
 }
 
@@ -71,26 +78,46 @@ func runCost(out *output, flags costFlags) error {
 type bill struct{ cost.Answer }
 
 func (b bill) Text(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	var errs []error
-	line := func(format string, values ...any) {
-		_, err := fmt.Fprintf(t, format, values...)
-		errs = append(errs, err)
-	}
 	for _, side := range []struct {
 		name string
 		cost.Side
 	}{{"by NAT gateway", b.Gateway}, {"by NAT instance", b.NATInstance}} {
-		line("%s\t\t\t\t%.2f USD a month\t\n", side.name, side.MonthlyUSD)
+		t := terminal.NewTable(side.name, "quantity", "unit", "USD per\nunit", "USD per\nmonth")
 		for _, item := range side.Items {
-			line("%s\t%.6g\t%s\t%.10g\t%.2f\t\n", item.Name, item.Quantity, item.Unit, item.UnitUSD, item.MonthlyUSD)
+			t.Row(item.Name, quantity(item.Quantity), item.Unit, strconv.FormatFloat(item.UnitUSD, 'f', -1, 64), amount(item.MonthlyUSD, 2))
 		}
+		t.Row("together", "", "", "", amount(side.MonthlyUSD, 2))
+		if err := t.Write(w); err != nil {
+			return err
+		}
+		fmt.Fprintln(w)
 	}
-	errs = append(errs, t.Flush())
 	verdict := fmt.Sprintf("saving %.2f USD", b.SavingUSD)
 	if b.SavingUSD < 0 {
 		verdict = fmt.Sprintf("costing %.2f USD more", -b.SavingUSD)
 	}
-	_, err := fmt.Fprintf(w, "\n%s a month; the instances are the cheaper way from %.0f GB a month on (list prices of %s)\n", verdict, b.BreakEvenGB, cost.AsOf())
-	return errors.Join(append(errs, err)...)
+	_, err := fmt.Fprintln(w, terminal.Wrap("", fmt.Sprintf("%s a month; the instances are the cheaper way from %s GB a month on (list prices of %s)",
+		verdict, amount(b.BreakEvenGB, 0), cost.AsOf())))
+	return err
+}
+
+// amount is a number in full, with its thousands grouped.
+func amount(n float64, decimals int) string {
+	text := strconv.FormatFloat(n, 'f', decimals, 64)
+	whole, rest, _ := strings.Cut(text, ".")
+	for i := len(whole) - 3; i > 0; i -= 3 {
+		whole = whole[:i] + "," + whole[i:]
+	}
+	if rest == "" {
+		return whole
+	}
+	return whole + "." + rest
+}
+
+// quantity has two decimals where it is no whole number and they matter.
+func quantity(n float64) string {
+	if n == math.Trunc(n) || n >= 1000 {
+		return amount(n, 0)
+	}
+	return amount(n, 2)
 }

@@ -44,6 +44,7 @@ Drills: ` + strings.Join(drill.Names(), ", ") + `.`,
 	}
 	f := c.Flags()
 	out.flag(c)
+	c.ValidArgsFunction = others(drill.Names())
 	f.IntVar(&flags.runs, "runs", 0, "runs of each drill (default 10 of those with a bound in seconds, fewer of the others)")
 	f.IntVar(&flags.parallel, "parallel", 0, "runs at once, each in a lab of its own (default one for every processor)")
 	f.StringVar(&flags.logs, "logs", "", "`folder` for what the programs wrote, a file for each run")

@@ -27,6 +27,7 @@ var formats = []string{"text", "json"}
 // flag declares --format.
 func (o *output) flag(c *cobra.Command) {
 	c.Flags().StringVar(&o.format, "format", "text", "text or json")
+	complete(c, "format", formats...)
 	c.PreRunE = func(*cobra.Command, []string) error {
 		if !slices.Contains(formats, o.format) {
 			return fmt.Errorf("--format: %q: is not known (use text or json)", o.format)

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
+	"polynat/internal/cost"
 	"polynat/internal/drill"
 	"polynat/internal/rehearsal"
 )
@@ -85,5 +87,36 @@ func TestTheVersionNamesTheEngine(t *testing.T) {
 	}
 	if _, text, _ := polynat(t, "--version"); !strings.Contains(text, got.Version) {
 		t.Errorf("--version: %s", text)
+	}
+}
+
+func TestTheShellIsOfferedWhatThereIs(t *testing.T) {
+	for args, want := range map[string][]string{
+		"rehearse ":          {"alicloud", "huaweicloud", "aws"},
+		"rehearse aws ":      {"alicloud", "huaweicloud"},
+		"rehearse --format ": {"text", "json"},
+		"cost --region ":     cost.Regions(),
+		"cost --standby ":    {"perZone", "shared", "none"},
+		"rehearse --stack ":  {"dev"},
+		"drill ":             drill.Names(),
+		"drill --format ":    {"text", "json"},
+		"version --format ":  {"text", "json"},
+	} {
+		t.Run(args, func(t *testing.T) {
+			status, stdout, _ := polynat(t, append([]string{"__complete"}, strings.Split(args, " ")...)...)
+			offered, directive, _ := strings.Cut(stdout, ":")
+			got := strings.Split(strings.TrimSpace(offered), "\n")
+			if status != 0 || !slices.Equal(got, want) || strings.TrimSpace(directive) != "4" { // no files
+				t.Errorf("status %d, %q, want %q\n%s", status, got, want, stdout)
+			}
+		})
+	}
+}
+
+func TestAmountsAreWrittenInFull(t *testing.T) {
+	for n, want := range map[float64]string{0: "0", 24: "24", 0.2628: "0.26", 999.994: "999.99", 2190: "2,190", 1054483.2: "1,054,483", 1e9: "1,000,000,000"} {
+		if got := quantity(n); got != want {
+			t.Errorf("%g is written %s, want %s", n, got, want)
+		}
 	}
 }

@@ -43,6 +43,10 @@ credential.
 	f.StringVar(&flags.dir, "dir", ".", "folder that holds Pulumi.yaml")
 	f.StringVar(&flags.export, "from-export", "", "begin from this `file`, a `pulumi stack export` of the deployed stack")
 	out.flag(c)
+	c.ValidArgsFunction = others(setupNames())
+	_ = c.RegisterFlagCompletionFunc("stack", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+		return stacksIn(flags.dir), cobra.ShellCompDirectiveNoFileComp
+	})
 	f.BoolVar(&flags.everyFailure, "every-failure", false, fmt.Sprintf("try every failure, where a step has more than %d operations too", triedFailures))
 	f.BoolVar(&flags.faults, "faults", true, "also try each operation of each step failing once")
 	return c
@@ -131,14 +135,17 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 	return setups, nil
 }
 
+func setupNames() (names []string) {
+	for _, r := range rehearsables {
+		names = append(names, r.name)
+	}
+	return names
+}
+
 func checkNames(names []string) error {
 	for _, name := range names {
-		if !slices.ContainsFunc(rehearsables, func(r rehearsable) bool { return r.name == name }) {
-			var known []string
-			for _, r := range rehearsables {
-				known = append(known, r.name)
-			}
-			return fmt.Errorf("%q: is not a setup that can be rehearsed (use %s)", name, strings.Join(known, " or "))
+		if !slices.Contains(setupNames(), name) {
+			return fmt.Errorf("%q: is not a setup that can be rehearsed (use %s)", name, strings.Join(setupNames(), " or "))
 		}
 	}
 	return nil
