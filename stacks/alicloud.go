@@ -122,20 +122,20 @@ type alicloudSetup struct {
 	network  *snatinstance.SNATInstance
 }
 
-// readAlicloud reads and validates the block.
-func readAlicloud(project, stack string, block, last map[string]any) (*alicloudSetup, error) {
-	s := &alicloudSetup{project: project, stack: stack, last: readAlicloudLast(last)}
-	wrong := decode("alicloud", block, &s.config)
-	return s, wrong.and(s.validate())
+// readAlicloud reads and validates what is given.
+func readAlicloud(given Given) (*alicloudSetup, error) {
+	s := &alicloudSetup{project: given.Project, stack: given.Stack, last: readAlicloudLast(given.Last)}
+	wrong := decode("alicloud", given.Block, &s.config)
+	return s, wrong.and(s.validate(given))
 }
 
-func checkAlicloud(project, stack string, block, last map[string]any) error {
-	_, err := readAlicloud(project, stack, block, last)
+func checkAlicloud(given Given) error {
+	_, err := readAlicloud(given)
 	return err
 }
 
-func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
-	s, err := readAlicloud(ctx.Project(), ctx.Stack(), block, last)
+func runAlicloud(ctx *pulumi.Context, given Given) (pulumi.Map, error) {
+	s, err := readAlicloud(given)
 	if err != nil {
 		return nil, err
 	}
@@ -143,7 +143,7 @@ func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, e
 	if s.config.Network == nil && s.config.Migration == nil {
 		return nil, nil
 	}
-	if s.provider, err = newAlicloudProvider(ctx); err != nil {
+	if s.provider, err = newAlicloudProvider(ctx, given.Provider); err != nil {
 		return nil, err
 	}
 	return s.run()
@@ -151,8 +151,8 @@ func runAlicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, e
 
 // validate finds what the components cannot see: contradictions between the two blocks, and a block that was taken out
 // while the network still needs it.
-func (s *alicloudSetup) validate() error {
-	var problems []error
+func (s *alicloudSetup) validate(given Given) error {
+	problems := s.places(given)
 	add := func(field, value, rule, wayOut string) {
 		problems = append(problems, migration.Problem{Field: "alicloud." + field, Value: value, Rule: rule, WayOut: wayOut})
 	}
@@ -196,6 +196,23 @@ func (s *alicloudSetup) validate() error {
 	}
 	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(problems...)
+}
+
+// places finds what is wrong with the region, and zones that are not in it.
+func (s *alicloudSetup) places(given Given) []error {
+	if s.config.Network == nil && s.config.Migration == nil {
+		return nil
+	}
+	if err := alicloudPlaces.check(given); err != nil {
+		return []error{err}
+	}
+	zones := alicloudPlaces.of(given)
+	if s.config.Network != nil {
+		for k, v := range s.config.Network.VSwitches {
+			zones.zone("alicloud.network.vswitches."+k+".zone", v.Zone)
+		}
+	}
+	return zones.problems
 }
 
 // run decides first, for the decision may refuse, and registers then.

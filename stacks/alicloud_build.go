@@ -16,16 +16,12 @@ import (
 
 // newAlicloudProvider makes the one provider of the setup from the keys of the namespace alicloud. An explicit provider
 // does not read them by itself; secrets stay secrets.
-func newAlicloudProvider(ctx *pulumi.Context) (*alicloud.Provider, error) {
+func newAlicloudProvider(ctx *pulumi.Context, given map[string]string) (*alicloud.Provider, error) {
 	c := config.New(ctx, "alicloud")
-	region, err := c.Try("region")
-	if err != nil {
-		return nil, missing("alicloud:region", "set the region of the VPC: pulumi config set alicloud:region cn-hangzhou")
-	}
-	args := &alicloud.ProviderArgs{Region: pulumi.String(region)}
+	args := &alicloud.ProviderArgs{Region: pulumi.String(given["region"])}
 	plain, secret := alicloudProviderFields(args)
 	for key, field := range plain {
-		if value, err := c.Try(key); err == nil {
+		if value, ok := given[key]; ok {
 			*field = pulumi.String(value)
 		}
 	}

@@ -218,20 +218,20 @@ type awsSetup struct {
 	found    *discovery.Found
 }
 
-// readAWS reads and validates the block.
-func readAWS(block map[string]any) (*awsSetup, error) {
-	s := &awsSetup{}
-	wrong := decode("aws", block, &s.config)
-	return s, wrong.and(s.validate())
+// readAWS reads and validates what is given.
+func readAWS(given Given) (*awsSetup, error) {
+	s := &awsSetup{region: given.Provider["region"]}
+	wrong := decode("aws", given.Block, &s.config)
+	return s, wrong.and(s.validate(given))
 }
 
-func checkAWS(_, _ string, block, _ map[string]any) error {
-	_, err := readAWS(block)
+func checkAWS(given Given) error {
+	_, err := readAWS(given)
 	return err
 }
 
-func runAWS(ctx *pulumi.Context, block, _ map[string]any) (pulumi.Map, error) {
-	s, err := readAWS(block)
+func runAWS(ctx *pulumi.Context, given Given) (pulumi.Map, error) {
+	s, err := readAWS(given)
 	if err != nil {
 		return nil, err
 	}
@@ -239,15 +239,15 @@ func runAWS(ctx *pulumi.Context, block, _ map[string]any) (pulumi.Map, error) {
 	if s.config.VPC == nil && s.config.NAT == nil {
 		return nil, nil
 	}
-	if s.provider, s.region, err = newAWSProvider(ctx); err != nil {
+	if s.provider, err = newAWSProvider(ctx, given.Provider); err != nil {
 		return nil, err
 	}
 	return s.run()
 }
 
 // validate finds what shows without a lookup. The zones that discovery will find are unknown here.
-func (s *awsSetup) validate() error {
-	var problems problem.List
+func (s *awsSetup) validate(given Given) error {
+	problems, wrong := s.places(given)
 	c := s.config
 	if c.VPC != nil {
 		if err := s.vpcArgs().Validate(); err != nil {
@@ -272,7 +272,10 @@ func (s *awsSetup) validate() error {
 		}
 		for _, e := range problem.Leaves(underNAT(err)) {
 			var p problem.Problem
-			if errors.As(e, &p); c.Discovery == nil || !slices.Contains([]string{"aws.nat.zones", "aws.nat.sharedStandby.zone"}, p.Field) {
+			if errors.As(e, &p); wrong[zoneOf(p.Field)] {
+				continue // what is wrong with a zone is its name
+			}
+			if c.Discovery == nil || !slices.Contains([]string{"aws.nat.zones", "aws.nat.sharedStandby.zone"}, p.Field) {
 				problems = append(problems, e)
 			}
 		}
@@ -291,6 +294,46 @@ func (s *awsSetup) validate() error {
 	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
 	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems.Err()
+}
+
+// places finds what is wrong with the provider's keys, of which the region is one, and the zones that are not in the region.
+func (s *awsSetup) places(given Given) (problems problem.List, wrong map[string]bool) {
+	c := s.config
+	if c.VPC == nil && c.NAT == nil {
+		return nil, nil
+	}
+	_, problems = awsProviderArgs(given.Provider)
+	if err := awsPlaces.check(given); err != nil {
+		return append(problems, err), nil
+	}
+	zones := awsPlaces.of(given)
+	for zone := range s.vpcZones() {
+		zones.zone("aws.vpc.zones."+zone, zone)
+	}
+	if c.Discovery != nil {
+		for _, zone := range c.Discovery.Zones {
+			zones.zone("aws.discovery.zones", zone)
+		}
+	}
+	if c.NAT != nil {
+		for zone := range c.NAT.Zones {
+			if _, said := s.vpcZones()[zone]; !said {
+				zones.zone("aws.nat.zones."+zone, zone)
+			}
+		}
+		zones.zone("aws.nat.sharedStandby.zone", c.NAT.SharedStandby.Zone)
+	}
+	return append(problems, zones.problems...), zones.wrong
+}
+
+// zoneOf is the zone of a field of aws.nat.zones, empty for another.
+func zoneOf(field string) string {
+	rest, ok := strings.CutPrefix(field, "aws.nat.zones.")
+	if !ok {
+		return ""
+	}
+	zone, _, _ := strings.Cut(rest, ".")
+	return zone
 }
 
 // networks finds what is said of the network more than once. It comes from one of three: vpc, discovery or nat itself.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"math"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,51 +22,34 @@ import (
 	"polynat/internal/problem"
 )
 
-// awsRegion is the form of the regions of all of AWS's partitions.
-var awsRegion = regexp.MustCompile(`^(af|ap|ca|cn|eu|eu-isoe|eusc-de|il|me|mx|sa|us|us-gov|us-iso|us-isob|us-isof)-(north|south|east|west|central|northeast|northwest|southeast|southwest)-\d$`)
-
-// checkAWSProvider finds what is wrong with the region before anything is looked up in it or, in a rehearsal, made up.
-func checkAWSProvider(block map[string]any, value func(key string) string) error {
-	_, vpc := block["vpc"]
-	if _, nat := block["nat"]; !vpc && !nat {
-		return nil
-	}
-	switch region := value("region"); {
-	case region == "":
-		return missingAWSRegion()
-	case !awsRegion.MatchString(region):
-		return problem.Problem{Field: "aws:region", Value: strconv.Quote(region), Rule: "is no region of AWS", WayOut: "set the region of the VPC, such as: pulumi config set aws:region eu-west-1"}
-	}
-	return nil
-}
-
-func missingAWSRegion() error {
-	return missing("aws:region", "set the region of the VPC: pulumi config set aws:region eu-west-1")
-}
-
 // newAWSProvider makes the one provider of the setup from the keys of the namespace aws. An explicit provider does not read
-// them by itself.
-func newAWSProvider(ctx *pulumi.Context) (*aws.Provider, string, error) {
+// them by itself; secrets stay secrets.
+func newAWSProvider(ctx *pulumi.Context, given map[string]string) (*aws.Provider, error) {
+	args, problems := awsProviderArgs(given)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
 	c := config.New(ctx, "aws")
-	region, err := c.Try("region")
-	if err != nil {
-		return nil, "", missingAWSRegion()
-	}
-	args := &aws.ProviderArgs{Region: pulumi.String(region)}
-	fields := awsProviderFields(args)
-	for key, field := range fields.texts {
-		if value, err := c.Try(key); err == nil {
-			*field = pulumi.String(value)
-		}
-	}
-	for key, field := range fields.secrets {
+	for key, field := range awsProviderFields(args).secrets {
 		if value, err := c.TrySecret(key); err == nil {
 			*field = value
 		}
 	}
+	return aws.NewProvider(ctx, "aws", args)
+}
+
+// awsProviderArgs are the keys of the provider that are no secrets, and what is wrong with them.
+func awsProviderArgs(given map[string]string) (*aws.ProviderArgs, problem.List) {
+	args := &aws.ProviderArgs{Region: pulumi.String(given["region"])}
+	fields := awsProviderFields(args)
+	for key, field := range fields.texts {
+		if value, ok := given[key]; ok {
+			*field = pulumi.String(value)
+		}
+	}
 	var problems problem.List
 	for _, key := range slices.Sorted(maps.Keys(fields.lists)) {
-		if text, err := c.Try(key); err == nil {
+		if text, ok := given[key]; ok {
 			var list []string
 			if json.Unmarshal([]byte(text), &list) != nil {
 				problems.Add("aws:"+key, text, "is not a list of texts", "see Pulumi.dev.yaml")
@@ -76,7 +58,7 @@ func newAWSProvider(ctx *pulumi.Context) (*aws.Provider, string, error) {
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(fields.switches)) {
-		if text, err := c.Try(key); err == nil {
+		if text, ok := given[key]; ok {
 			on, err := strconv.ParseBool(text)
 			if err != nil {
 				problems.Add("aws:"+key, text, "is neither true nor false", "see Pulumi.dev.yaml")
@@ -84,19 +66,14 @@ func newAWSProvider(ctx *pulumi.Context) (*aws.Provider, string, error) {
 			*fields.switches[key] = pulumi.Bool(on)
 		}
 	}
-	problems = append(problems, awsProviderBlocks(c, args)...)
-	if err := problems.Err(); err != nil {
-		return nil, "", err
-	}
-	provider, err := aws.NewProvider(ctx, "aws", args)
-	return provider, region, err
+	return args, append(problems, awsProviderBlocks(given, args)...)
 }
 
 // awsProviderBlocks reads the keys that are blocks.
-func awsProviderBlocks(c *config.Config, args *aws.ProviderArgs) (problems problem.List) {
+func awsProviderBlocks(given map[string]string, args *aws.ProviderArgs) (problems problem.List) {
 	block := func(key string, into any, then func()) {
-		text, err := c.Try(key)
-		if err != nil {
+		text, ok := given[key]
+		if !ok {
 			return
 		}
 		d := json.NewDecoder(strings.NewReader(text))

@@ -300,6 +300,12 @@ var badAWS = []struct {
 	{"no region", func(a *aw) { delete(a.config, "aws:region") }},
 	{"a region that is none", func(a *aw) { a.config["aws:region"] = "eu-wset-1" }},
 	{"a zone for a region", func(a *aw) { a.config["aws:region"] = "eu-west-1a" }},
+	{"zones of another region", func(a *aw) {
+		a.set("vpc.zones.us-east-1a", block{"public": "10.0.200.0/24", "private": block{"app": "10.0.201.0/24"}})
+		a.set("nat.zones.us-east-1a.slot", 9)
+		a.set("nat.standby", "shared")
+		a.set("nat.sharedStandby.zone", "us-east-1a")
+	}},
 	{"a block nat without a network", func(a *aw) {
 		a.set("vpc", nil)
 		a.set("nat", block{})
@@ -499,25 +505,114 @@ func TestABlockNATMayBeEmpty(t *testing.T) {
 		`"vpc": {"cidr": "10.0.0.0/16", "zones": {"eu-west-1a": {"public": "10.0.0.0/24", "private": {"app": "10.0.1.0/24"}}}}`,
 	} {
 		config := map[string]string{"aws:region": "eu-west-1", awsKey: "{" + network + `, "nat": {}}`}
-		if err := stacks.Check(stacks.Setups(), "polynat", "prod", config); err != nil {
+		if err := stacks.Check(stacks.Setups(), stacks.Stack{Project: "polynat", Name: "prod", Config: config}); err != nil {
 			t.Errorf("%s: %v", network, err)
 		}
 	}
 }
 
-func TestRegionsOfAWS(t *testing.T) {
-	for region, is := range map[string]bool{
-		"eu-west-1": true, "us-east-2": true, "ap-southeast-7": true, "ca-west-1": true, "il-central-1": true, "mx-central-1": true, "cn-northwest-1": true,
-		"us-gov-west-1": true, "us-iso-east-1": true, "eusc-de-east-1": true,
-		"eu-wset-1": false, "ue-west-1": false, "eu-west": false, "eu-west-1a": false, "EU-WEST-1": false, "eu west 1": false, "Ireland": false,
+// Whatever has the vendor's form is a region, so that one that opens tomorrow is.
+func TestRegionsHaveTheFormOfTheirVendor(t *testing.T) {
+	for setup, regions := range map[string]map[string]bool{
+		"aws": {
+			"eu-west-1": true, "us-east-2": true, "ap-southeast-7": true, "ca-west-1": true, "il-central-1": true, "mx-central-1": true, "cn-northwest-1": true,
+			"us-gov-west-1": true, "us-iso-east-1": true, "eusc-de-east-1": true,
+			"eu-wset-1": false, "ue-west-1": false, "eu-west": false, "eu-west-1a": false, "EU-WEST-1": false, "eu west 1": false, "Ireland": false, "": false,
+		},
+		"alicloud": {
+			"cn-hangzhou": true, "ap-southeast-1": true, "cn-shanghai-finance-1": true, "cn-north-2-gov-1": true, "cn-zhengzhou-jva": true, "cn-heyuan-acdr-1": true, "na-south-1": true,
+			"cn-hangzhou-i": false, "ap-southeast-1a": false, "hangzhou": false, "cn_hangzhou": false, "CN-HANGZHOU": false, "cn-hangzhou-": false, "Hangzhou": false, "": false,
+		},
+		"huaweicloud": {
+			"cn-north-4": true, "ap-southeast-3": true, "eu-west-101": true, "my-kualalumpur-1": true, "sa-brazil-1": true, "ru-northwest-2": true, "ae-ad-1": true,
+			"cn-north-4a": false, "cn-north": false, "cn-north4": false, "north-4": false, "CN-North-4": false, "Beijing4": false, "": false,
+		},
 	} {
-		config := map[string]string{"aws:region": region, awsKey: `{"discovery": {"vpc": {"name": "main"}}, "nat": {}}`}
-		if err := stacks.Check(stacks.Setups(), "polynat", "prod", config); (err == nil) != is {
-			t.Errorf("%s: %v", region, err)
+		block := map[string]string{
+			"aws":         `{"discovery": {"vpc": {"name": "main"}}, "nat": {}}`,
+			"alicloud":    `{"migration": {"stage": "adopt", "vpcId": "vpc-1", "oldNextHop": {"type": "Instance", "id": "i-1"}, "natGateway": {"vswitch": "vsw-1"}, "addresses": {"main": {"bandwidth": 100}}}}`,
+			"huaweicloud": `{"privateNat": {"gateway": {"vpcId": "vpc-1", "vpcCidr": "10.0.0.0/16", "subnetId": "net-1"}, "networks": {"app": {"vpc": {"cidr": "192.168.0.0/16"}, "subnet": {"cidr": "192.168.0.0/24"}}}, "transitIps": {"main": {"network": "app"}}}}`,
+		}[setup]
+		for region, is := range regions {
+			config := map[string]string{setup + ":region": region, "polynat:" + setup: block}
+			if err := stacks.Check(stacks.Setups(), stacks.Stack{Project: "polynat", Name: "prod", Config: config}); (err == nil) != is {
+				t.Errorf("%s %q: %v", setup, region, err)
+			}
+			// A stack without the setup needs none.
+			delete(config, "polynat:"+setup)
+			if err := stacks.Check(stacks.Setups(), stacks.Stack{Project: "polynat", Name: "prod", Config: config}); err != nil {
+				t.Error(err)
+			}
 		}
 	}
-	// A stack without AWS needs none.
-	if err := stacks.Check(stacks.Setups(), "polynat", "prod", map[string]string{"aws:region": "eu-wset-1"}); err != nil {
-		t.Error(err)
+}
+
+// Zones of another region are found wherever the configuration names any; so are those that are none.
+func TestZonesAreOfTheRegion(t *testing.T) {
+	for field, test := range map[string]struct {
+		right []string
+		wrong []string
+		set   func(t *testing.T, zone string) map[string]string
+	}{
+		"aws.vpc.zones": {
+			[]string{"eu-west-1c", "eu-west-1-dub-1a"}, []string{"us-east-1a", "eu-west-1", "c", "euw1-az1", "eu-west-1C"},
+			func(t *testing.T, zone string) map[string]string {
+				a := newAW(t)
+				a.set("vpc.zones."+zone, block{"public": "10.0.200.0/24", "private": block{"app": "10.0.201.0/24"}})
+				a.set("nat.zones."+zone+".slot", 9)
+				return a.encoded()
+			},
+		},
+		"aws.discovery.zones": {[]string{"eu-west-1a"}, []string{"us-east-1a"}, func(t *testing.T, zone string) map[string]string {
+			a := newAW(t)
+			a.discovered()
+			a.set("discovery.zones", list(zone))
+			return a.encoded()
+		}},
+		"aws.nat.zones": {[]string{"eu-west-1c"}, []string{"us-east-1a", "c"}, func(t *testing.T, zone string) map[string]string {
+			a := newAW(t)
+			a.existing()
+			a.set("nat.zones."+zone, block{"public": block{"id": "subnet-9"}, "tables": block{"app": block{"id": "rtb-9", "subnets": list("subnet-8")}}})
+			return a.encoded()
+		}},
+		"aws.nat.sharedStandby.zone": {[]string{"eu-west-1a"}, []string{"us-east-1a"}, func(t *testing.T, zone string) map[string]string {
+			a := newAW(t)
+			a.discovered()
+			a.set("nat.standby", "shared")
+			a.set("nat.sharedStandby.zone", zone)
+			return a.encoded()
+		}},
+		"alicloud.network.vswitches.app-a.zone": {
+			[]string{"cn-hangzhou-h"}, []string{"cn-beijing-h", "cn-hangzhouh", "h", "cn-hangzhou", "ap-southeast-1a", "cn-hangzhou-1"},
+			func(t *testing.T, zone string) map[string]string {
+				config := setupConfig(t, "alicloud")
+				edit(t, config, "network.vswitches.app-a.zone", zone)
+				return config
+			},
+		},
+		"huaweicloud.service.loadBalancers.elb01.zones": {[]string{"cn-north-4b"}, []string{"cn-south-1a", "b"}, func(t *testing.T, zone string) map[string]string {
+			h := newHW(t)
+			h.set("service.loadBalancers.elb01.zones", list(zone))
+			return h.encoded()
+		}},
+		"huaweicloud.service.instances.ecs-b.zone": {[]string{"cn-north-4b"}, []string{"cn-south-1a", "cn-north-4"}, func(t *testing.T, zone string) map[string]string {
+			h := newHW(t)
+			h.set("service.instances.ecs-b.zone", zone)
+			return h.encoded()
+		}},
+	} {
+		check := func(zone string) error {
+			return stacks.Check(stacks.Setups(), stacks.Stack{Project: recorder.Project, Name: recorder.Stack, Config: test.set(t, zone)})
+		}
+		for _, zone := range test.right {
+			if err := check(zone); err != nil {
+				t.Errorf("%s: %s: %v", field, zone, err)
+			}
+		}
+		for _, zone := range test.wrong {
+			if err := check(zone); err == nil || !strings.HasPrefix(err.Error(), field) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s: %s: %v", field, zone, err)
+			}
+		}
 	}
 }

@@ -12,17 +12,10 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
-
 	"polynat/internal/problem"
 )
 
-// readBlock reads the block of a setup, nil when it is absent.
-func readBlock(ctx *pulumi.Context, name string) (map[string]any, error) {
-	text, _ := ctx.GetConfig(Namespace + ":" + name)
-	return parseBlock(name, text)
-}
-
+// parseBlock reads the block of a setup, nil when it is absent.
 func parseBlock(name, text string) (map[string]any, error) {
 	if strings.TrimSpace(text) == "" {
 		return nil, nil

@@ -209,20 +209,20 @@ type huaweicloudSetup struct {
 	service  *loadbalancer.LoadBalancers
 }
 
-// readHuaweicloud reads and validates the block.
-func readHuaweicloud(block, last map[string]any) (*huaweicloudSetup, error) {
-	s := &huaweicloudSetup{last: readHuaweicloudLast(last)}
-	wrong := decode("huaweicloud", block, &s.config)
-	return s, wrong.and(s.validate())
+// readHuaweicloud reads and validates what is given.
+func readHuaweicloud(given Given) (*huaweicloudSetup, error) {
+	s := &huaweicloudSetup{last: readHuaweicloudLast(given.Last)}
+	wrong := decode("huaweicloud", given.Block, &s.config)
+	return s, wrong.and(s.validate(given))
 }
 
-func checkHuaweicloud(_, _ string, block, last map[string]any) error {
-	_, err := readHuaweicloud(block, last)
+func checkHuaweicloud(given Given) error {
+	_, err := readHuaweicloud(given)
 	return err
 }
 
-func runHuaweicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map, error) {
-	s, err := readHuaweicloud(block, last)
+func runHuaweicloud(ctx *pulumi.Context, given Given) (pulumi.Map, error) {
+	s, err := readHuaweicloud(given)
 	if err != nil {
 		return nil, err
 	}
@@ -230,15 +230,38 @@ func runHuaweicloud(ctx *pulumi.Context, block, last map[string]any) (pulumi.Map
 	if s.config.Service == nil && s.config.PrivateNAT == nil {
 		return nil, nil
 	}
-	if s.provider, err = newHuaweicloudProvider(ctx); err != nil {
+	if s.provider, err = newHuaweicloudProvider(ctx, given.Provider); err != nil {
 		return nil, err
 	}
 	return s.run()
 }
 
+// places finds what is wrong with the region, and zones that are not in it.
+func (s *huaweicloudSetup) places(given Given) problem.List {
+	service := s.config.Service
+	if service == nil && s.config.PrivateNAT == nil {
+		return nil
+	}
+	if err := huaweicloudPlaces.check(given); err != nil {
+		return problem.List{err}
+	}
+	zones := huaweicloudPlaces.of(given)
+	if service != nil {
+		for k, b := range service.LoadBalancers {
+			for _, zone := range b.Zones {
+				zones.zone("huaweicloud.service.loadBalancers."+k+".zones", zone)
+			}
+		}
+		for k, i := range service.Instances {
+			zones.zone("huaweicloud.service.instances."+k+".zone", i.Zone)
+		}
+	}
+	return zones.problems
+}
+
 // validate finds what the components cannot see: contradictions between the two blocks.
-func (s *huaweicloudSetup) validate() error {
-	var problems problem.List
+func (s *huaweicloudSetup) validate(given Given) error {
+	problems := s.places(given)
 	service, nat := s.config.Service, s.config.PrivateNAT
 	if service != nil {
 		if err := s.serviceArgs().Validate(huaweicloudServiceName); err != nil {

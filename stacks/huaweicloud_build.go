@@ -16,16 +16,12 @@ import (
 
 // newHuaweicloudProvider makes the one provider of the setup from the keys of the namespace huaweicloud. An explicit
 // provider does not read them by itself; secrets stay secrets, which the provider's own schema does not say of keys.
-func newHuaweicloudProvider(ctx *pulumi.Context) (*huaweicloud.Provider, error) {
+func newHuaweicloudProvider(ctx *pulumi.Context, given map[string]string) (*huaweicloud.Provider, error) {
 	c := config.New(ctx, "huaweicloud")
-	region, err := c.Try("region")
-	if err != nil {
-		return nil, missing("huaweicloud:region", "set the region of the VPCs: pulumi config set huaweicloud:region cn-north-4")
-	}
-	args := &huaweicloud.ProviderArgs{Region: pulumi.String(region)}
+	args := &huaweicloud.ProviderArgs{Region: pulumi.String(given["region"])}
 	plain, secret := huaweicloudProviderFields(args)
 	for key, field := range plain {
-		if value, err := c.Try(key); err == nil {
+		if value, ok := given[key]; ok {
 			*field = pulumi.String(value)
 		}
 	}

@@ -75,16 +75,22 @@ func (h *hw) second() {
 	h.set("service.loadBalancers.elb02", block{"zones": list("cn-north-4a"), "listeners": block{"http": block{"port": 80, "group": "group-b"}}})
 }
 
-// run returns the error of the program itself.
-func (h *hw) run(o recorder.Options) (made *recorder.Recording, said error) {
+// encoded is the configuration with the block as it is now.
+func (h *hw) encoded() map[string]string {
 	h.t.Helper()
 	text, err := json.Marshal(h.block)
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.config[huaweicloudKey] = string(text)
-	o.Config, o.Last = h.config, h.last
-	made, err = recorder.Run(func(ctx *pulumi.Context) error {
+	return h.config
+}
+
+// run returns the error of the program itself.
+func (h *hw) run(o recorder.Options) (made *recorder.Recording, said error) {
+	h.t.Helper()
+	o.Config, o.Last = h.encoded(), h.last
+	made, err := recorder.Run(func(ctx *pulumi.Context) error {
 		said = stacks.Program(stacks.Setups(), recorder.Keys(h.config))(ctx)
 		return said
 	}, o)
@@ -336,7 +342,7 @@ var badHuaweicloud = []struct {
 	}},
 	{"targets that the services have already", func(h *hw) {
 		h.set("privateNat.targets.elb01", block{"type": "instance", "portId": "p"})
-		h.set("service.instances.elb01", block{"zone": "z", "flavorId": "f", "imageId": "i"})
+		h.set("service.instances.elb01", block{"zone": "cn-north-4a", "flavorId": "f", "imageId": "i"})
 	}},
 	{"the services said twice", func(h *hw) {
 		h.set("privateNat.gateway", block{"vpcId": "vpc-b", "vpcCidr": "10.0.0.0/16", "subnetId": "net-b"})
@@ -349,7 +355,7 @@ var badHuaweicloud = []struct {
 		h.set("service", block{"loadBalancers": block{"x": block{}}, "groups": block{"y": block{}}, "instances": block{"z": block{}}})
 	}},
 	{"load balancers and members that cannot be", func(h *hw) {
-		h.set("service.loadBalancers.elb01.zones", list("a", "a"))
+		h.set("service.loadBalancers.elb01.zones", list("cn-north-4a", "cn-north-4a"))
 		h.set("service.loadBalancers.elb01.address", "10.0.0.255")
 		h.set("service.loadBalancers.elb01.listeners.more", block{"port": 80, "group": "group-b"})
 		h.set("service.groups.group-b.method", "RANDOM")
@@ -390,7 +396,7 @@ var badHuaweicloud = []struct {
 		h.second()
 		h.set("service.loadBalancers.elb01.address", "10.0.0.99")
 		h.set("service.loadBalancers.elb02.address", "10.0.0.99")
-		h.set("service.loadBalancers.elb03", block{"zones": list("a"), "address": "10.0.0.20", "listeners": block{"x": block{"port": 1, "group": "group-b"}}})
+		h.set("service.loadBalancers.elb03", block{"zones": list("cn-north-4a"), "address": "10.0.0.20", "listeners": block{"x": block{"port": 1, "group": "group-b"}}})
 		h.set("service.groups.group-b.members.old", block{"address": "10.0.0.20", "port": 80})
 	}},
 	{"listeners that the flavors of their load balancers do not serve", func(h *hw) {
@@ -415,6 +421,12 @@ var badHuaweicloud = []struct {
 		h.set("privateNat.rules.web.port", "eighty")
 	}},
 	{"no region", func(h *hw) { delete(h.config, "huaweicloud:region") }},
+	{"a region that is none", func(h *hw) { h.config["huaweicloud:region"] = "cn-north4" }},
+	{"a zone for a region", func(h *hw) { h.config["huaweicloud:region"] = "cn-north-4a" }},
+	{"zones of another region", func(h *hw) {
+		h.set("service.loadBalancers.elb01.zones", list("cn-north-4a", "cn-south-1a"))
+		h.set("service.instances.ecs-b.zone", "b")
+	}},
 	{"a provider's key that would have no effect", func(h *hw) { h.config["huaweicloud:insecure"] = "true" }},
 }
 
@@ -488,9 +500,13 @@ func TestTheKeysOfHuaweiCloudsProviderArePassedOnAndSecretsStaySecret(t *testing
 			keys = s.ProviderKeys
 		}
 	}
-	o := recorder.Options{}
+	o, value := recorder.Options{}, map[string]string{}
 	for _, k := range keys {
-		h.config["huaweicloud:"+k] = "value of " + k
+		value[k] = "value of " + k
+		if k == "region" {
+			value[k] = "cn-north-4" // its zones are of it
+		}
+		h.config["huaweicloud:"+k] = value[k]
 		if slices.Contains(secrets, k) {
 			o.Secrets = append(o.Secrets, "huaweicloud:"+k)
 		}
@@ -505,7 +521,7 @@ func TestTheKeysOfHuaweiCloudsProviderArePassedOnAndSecretsStaySecret(t *testing
 		t.Fatalf("providers: %v", slices.Collect(maps.Keys(providers)))
 	}
 	for _, k := range keys {
-		if provider.Inputs[k] != "value of "+k {
+		if provider.Inputs[k] != value[k] {
 			t.Errorf("%s: the provider gets %v", k, provider.Inputs[k])
 		}
 	}

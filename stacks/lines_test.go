@@ -85,7 +85,7 @@ Pulumi.dev.yaml:17: alicloud.migration.stage: "cvoer": is not a stage (did you m
 			t.Errorf("%s\nis not in\n%s", line, said)
 		}
 	}
-	if err := stacks.CheckFile(stacks.Setups(), dir, recorder.Project, recorder.Stack, config); err == nil || err.Error() != said {
+	if err := stacks.CheckFile(stacks.Setups(), dir, stacks.Stack{Project: recorder.Project, Name: recorder.Stack, Config: config}); err == nil || err.Error() != said {
 		t.Errorf("checked without a program: %v\nthe program says\n%s", err, said)
 	}
 	if without := program("", config); strings.Contains(without, "Pulumi.dev.yaml:") || !strings.Contains(without, "aws.nat.standyb: is not a known key") {

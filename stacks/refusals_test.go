@@ -63,6 +63,12 @@ var badConfigs = []struct {
 	{"a misspelled setup", func(in *input) { in.config["polynat:alicluod"] = "{}" }},
 	{"a provider's key that would have no effect", func(in *input) { in.config["alicloud:assumeRole"] = "{}" }},
 	{"no region", func(in *input) { delete(in.config, "alicloud:region") }},
+	{"a region that is none", func(in *input) { in.config["alicloud:region"] = "hangzhou" }},
+	{"a zone for a region", func(in *input) { in.config["alicloud:region"] = "cn-hangzhou-i" }},
+	{"vSwitches in no zone of the region", func(in *input) {
+		in.set("network.vswitches.app-a.zone", "cn-beijing-h")
+		in.set("network.vswitches.app-b.zone", "h")
+	}},
 	{"a misspelled block", func(in *input) { in.set("networks", block{"cidr": "10.0.0.0/8"}) }},
 	{"a misspelled key of every block", func(in *input) {
 		in.set("network.cdir", "10.0.0.0/8")

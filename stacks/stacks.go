@@ -21,73 +21,82 @@ const Namespace = "polynat"
 
 // Setup is one kind of network that a stack may hold.
 type Setup struct {
-	// Name is the configuration key within Namespace, and the name of the stack output.
+	// Name is the configuration key within Namespace, the namespace of the provider's keys, and the name of the stack output.
 	Name string
 	// Block is the zero value of what the block is decoded into: its tags are the keys. Nil if it takes none.
 	Block any
-	// ProviderKeys are the keys of the provider's namespace, which is Name too, that the setup passes on.
+	// ProviderKeys are the keys of the provider's namespace that the setup passes on.
 	ProviderKeys []string
-	// CheckProvider finds what is wrong with the keys of the provider, each of which value returns, empty if it is not set. Nil if there is
-	// nothing to check before Run.
-	CheckProvider func(config map[string]any, value func(key string) string) error
-	// Check finds what is wrong with a block without looking at the cloud. Its arguments are those of Run; last may be nil, for
-	// a check without a stack. Nil if there is nothing to check.
-	Check func(project, stack string, config, last map[string]any) error
+	// Check finds everything that is wrong with what is given, without looking at the cloud. Nil if there is nothing to check.
+	Check func(given Given) error
 	// KnownBy are the outputs by which it knows its resources again in the state of the stack; nil if it does not look for them.
 	KnownBy []string
-	// Run registers the setup. config is its block, nil when it is absent; last is what the setup exported when the stack was
-	// last updated, nil when it has not been. It returns what to export, nil for nothing.
-	Run func(ctx *pulumi.Context, config, last map[string]any) (pulumi.Map, error)
+	// Run registers the setup, once no Check refuses. It returns what to export, nil for nothing.
+	Run func(ctx *pulumi.Context, given Given) (pulumi.Map, error)
+}
+
+// Given is everything that a setup knows before it looks at the cloud.
+type Given struct {
+	Project, Stack string
+	// Block is its block of the configuration, nil when that is absent.
+	Block map[string]any
+	// Provider are the keys of its provider that are set, without their namespace.
+	Provider map[string]string
+	// Last is what the setup exported when the stack was last updated, nil when it has not been.
+	Last map[string]any
 }
 
 // Setups is the table of everything that polynat can deploy.
 func Setups() []Setup {
 	return []Setup{
-		{Name: "aws", Block: awsConfig{}, ProviderKeys: awsProviderKeys(), CheckProvider: checkAWSProvider, Check: checkAWS, KnownBy: nat.KnownBy(), Run: runAWS},
+		{Name: "aws", Block: awsConfig{}, ProviderKeys: awsProviderKeys(), Check: checkAWS, KnownBy: nat.KnownBy(), Run: runAWS},
 		{Name: "alicloud", Block: alicloudConfig{}, ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, KnownBy: alicloud.KnownBy(), Run: runAlicloud},
 		{Name: "huaweicloud", Block: huaweicloudConfig{}, ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
 	}
 }
 
-// Program is the Pulumi program: it runs every setup of the table, once none is refused by its Check. keys are all configuration keys of the stack, with
-// their namespaces, so that a misspelled one is found; nil skips that check. Problems come with their lines in the file of the stack, where
-// the configuration is from that.
+// Stack is what the program gets to see of a stack.
+type Stack struct {
+	Project, Name string
+	// Config by full key.
+	Config map[string]string
+	// Last are the outputs of the last update, nil before the first.
+	Last map[string]any
+}
+
+// Program is the Pulumi program: it runs every setup of the table, once [Check] refuses nothing. keys are all configuration keys of the
+// stack, with their namespaces, so that a misspelled one is found; nil skips that check. Problems come with their lines in the file of
+// the stack, where the configuration is from that.
 func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		file := stackfile.Read(ctx.RootDirectory(), ctx.Project(), ctx.Stack())
-		wrong := append(file.Misplaced(ctx.GetConfig), checkKeys(setups, keys))
-		return file.Locate(program(ctx, setups, wrong), ctx.GetConfig)
+		return file.Locate(program(ctx, setups, keys, file.Misplaced(ctx.GetConfig)), ctx.GetConfig)
 	}
 }
 
 // program runs the setups unless one is refused, or something is wrong already.
-func program(ctx *pulumi.Context, setups []Setup, problems problem.List) error {
+func program(ctx *pulumi.Context, setups []Setup, keys []string, wrong problem.List) error {
 	last, err := stackoutputs.Last(ctx)
 	if err != nil {
 		return err
 	}
-	configs, recorded := make([]map[string]any, len(setups)), make([]map[string]any, len(setups))
-	for i, s := range setups {
-		configs[i], err = readBlock(ctx, s.Name)
-		recorded[i], _ = last[s.Name].(map[string]any)
-		if err == nil && s.Check != nil {
-			err = s.Check(ctx.Project(), ctx.Stack(), configs[i], recorded[i])
+	stack := Stack{Project: ctx.Project(), Name: ctx.Stack(), Config: map[string]string{}, Last: last}
+	for _, key := range append(known(setups), keys...) {
+		if value, ok := ctx.GetConfig(key); ok {
+			stack.Config[key] = value
 		}
-		problems = append(problems, err, s.checkProvider(configs[i], func(key string) string {
-			text, _ := ctx.GetConfig(key)
-			return text
-		}))
 	}
-	if err := problems.Err(); err != nil {
+	given, err := check(setups, stack)
+	if err := append(wrong, err).Err(); err != nil {
 		return err
 	}
-	if known := knownBy(setups, configs); len(known) > 0 {
+	if known := knownBy(setups, given); len(known) > 0 {
 		if ctx, err = stackoutputs.Remember(ctx, known...); err != nil {
 			return err
 		}
 	}
 	for i, s := range setups {
-		outputs, err := s.Run(ctx, configs[i], recorded[i])
+		outputs, err := s.Run(ctx, given[i])
 		if err != nil {
 			return err
 		}
@@ -98,10 +107,39 @@ func program(ctx *pulumi.Context, setups []Setup, problems problem.List) error {
 	return nil
 }
 
-// knownBy are the outputs of the setups that have a block.
-func knownBy(setups []Setup, configs []map[string]any) (outputs []string) {
+// Check finds everything that is wrong with a stack without looking at a cloud: what a preview refuses before it has looked anything
+// up, in the same words.
+func Check(setups []Setup, stack Stack) error {
+	_, err := check(setups, stack)
+	return err
+}
+
+// check returns what is given to each of the setups.
+func check(setups []Setup, stack Stack) ([]Given, error) {
+	problems := []error{checkKeys(setups, slices.Collect(maps.Keys(stack.Config)))}
+	given := make([]Given, len(setups))
 	for i, s := range setups {
-		if configs[i] != nil {
+		g := Given{Project: stack.Project, Stack: stack.Name, Provider: map[string]string{}}
+		for _, key := range s.ProviderKeys {
+			if value, ok := stack.Config[s.Name+":"+key]; ok {
+				g.Provider[key] = value
+			}
+		}
+		g.Last, _ = stack.Last[s.Name].(map[string]any)
+		var err error
+		if g.Block, err = parseBlock(s.Name, stack.Config[Namespace+":"+s.Name]); err == nil && s.Check != nil {
+			err = s.Check(g)
+		}
+		problems = append(problems, err)
+		given[i] = g
+	}
+	return given, errors.Join(problems...)
+}
+
+// knownBy are the outputs of the setups that have a block.
+func knownBy(setups []Setup, given []Given) (outputs []string) {
+	for i, s := range setups {
+		if given[i].Block != nil {
 			outputs = append(outputs, s.KnownBy...)
 		}
 	}
@@ -109,53 +147,43 @@ func knownBy(setups []Setup, configs []map[string]any) (outputs []string) {
 }
 
 // CheckFile is [Check] for a configuration that comes from the stack's file in the folder dir, with the lines in it.
-func CheckFile(setups []Setup, dir, project, stack string, config map[string]string) error {
-	return checkFile(stackfile.Read(dir, project, stack), setups, project, stack, config)
+func CheckFile(setups []Setup, dir string, stack Stack) error {
+	return checkFile(stackfile.Read(dir, stack.Project, stack.Name), setups, stack)
 }
 
-func checkFile(file *stackfile.File, setups []Setup, project, stack string, config map[string]string) error {
+func checkFile(file *stackfile.File, setups []Setup, stack Stack) error {
 	value := func(key string) (string, bool) {
-		text, ok := config[key]
+		text, ok := stack.Config[key]
 		return text, ok
 	}
 	wrong := file.Misplaced(value)
 	for _, s := range setups {
-		if text, ok := config[Namespace+":"+s.Name]; ok && text == "" {
+		if text, ok := stack.Config[Namespace+":"+s.Name]; ok && text == "" {
 			wrong = append(wrong, problem.Problem{Field: s.Name, Rule: "is empty", WayOut: "indent its keys below it, or leave it out"})
 		}
 	}
-	return file.Locate(errors.Join(wrong.Err(), Check(setups, project, stack, config)), value)
+	return file.Locate(errors.Join(wrong.Err(), Check(setups, stack)), value)
 }
 
 // Explain says what is wrong with the file of a stack that Pulumi does not load, by the words of [CheckFile] if it finds anything; else it
 // returns why loading failed.
 func Explain(setups []Setup, dir, stack string, failed error) error {
 	file := stackfile.Read(dir, Namespace, stack)
-	if wrong := checkFile(file, setups, Namespace, stack, file.Values()); wrong != nil {
+	if wrong := checkFile(file, setups, Stack{Project: Namespace, Name: stack, Config: file.Values()}); wrong != nil {
 		return wrong
 	}
 	return failed
 }
 
-// Check finds what is wrong with the configuration of a stack, by full key, without running the program.
-func Check(setups []Setup, project, stack string, config map[string]string) error {
-	problems := []error{checkKeys(setups, slices.Collect(maps.Keys(config)))}
+// known are the full keys of everything in the table.
+func known(setups []Setup) (keys []string) {
 	for _, s := range setups {
-		block, err := parseBlock(s.Name, config[Namespace+":"+s.Name])
-		if err == nil && s.Check != nil {
-			err = s.Check(project, stack, block, nil)
+		keys = append(keys, Namespace+":"+s.Name)
+		for _, key := range s.ProviderKeys {
+			keys = append(keys, s.Name+":"+key)
 		}
-		problems = append(problems, err, s.checkProvider(block, func(key string) string { return config[key] }))
 	}
-	return errors.Join(problems...)
-}
-
-// checkProvider calls CheckProvider with what full returns for a full key.
-func (s Setup) checkProvider(block map[string]any, full func(key string) string) error {
-	if s.CheckProvider == nil {
-		return nil
-	}
-	return s.CheckProvider(block, func(key string) string { return full(s.Name + ":" + key) })
+	return keys
 }
 
 // indented are the fields that a key of the namespace would be if it were indented below its setup.

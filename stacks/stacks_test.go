@@ -302,8 +302,8 @@ func TestAnExistingNetworkIsAdoptedAndCovered(t *testing.T) {
 func TestTheProgramReadsEachSetupOfTheTable(t *testing.T) {
 	var seen []string
 	setup := func(name string) stacks.Setup {
-		return stacks.Setup{Name: name, Run: func(_ *pulumi.Context, config, last map[string]any) (pulumi.Map, error) {
-			seen = append(seen, fmt.Sprint(name, " ", config, " ", last))
+		return stacks.Setup{Name: name, Run: func(_ *pulumi.Context, given stacks.Given) (pulumi.Map, error) {
+			seen = append(seen, fmt.Sprint(name, " ", given.Block, " ", given.Last))
 			return pulumi.Map{"ran": pulumi.Bool(true)}, nil
 		}}
 	}

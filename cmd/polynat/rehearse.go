@@ -61,10 +61,16 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 	if project != stacks.Namespace {
 		return fmt.Errorf("project %q: is not the program that polynat rehearses, which is project %s (run it in a checkout of polynat)", project, stacks.Namespace)
 	}
-	if err := stacks.CheckFile(stacks.Setups(), flags.dir, project, flags.stack, config); err != nil {
+	var export []byte
+	if flags.export != "" {
+		if export, err = os.ReadFile(flags.export); err != nil {
+			return err
+		}
+	}
+	if err := refuse(flags.dir, project, flags.stack, config, export); err != nil {
 		return err
 	}
-	setups, err := chooseSetups(flags, project, config, names)
+	setups, err := chooseSetups(flags, project, config, export, names)
 	if err != nil {
 		return err
 	}
@@ -86,6 +92,15 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 	return report.Err()
 }
 
+// refuse says what a preview says before it has looked anything up, in the same words. Without an export, the stack is a new one.
+func refuse(dir, project, stack string, config map[string]string, export []byte) error {
+	last, err := rehearsal.LastOutputs(project, stack, export)
+	if err != nil {
+		return err
+	}
+	return stacks.CheckFile(stacks.Setups(), dir, stacks.Stack{Project: project, Name: stack, Config: config, Last: last})
+}
+
 // rehearsable is a setup that can be rehearsed.
 type rehearsable struct {
 	name string
@@ -101,15 +116,9 @@ var rehearsables = []rehearsable{
 }
 
 // chooseSetups returns the setups of the configuration, or those of them that were named.
-func chooseSetups(flags rehearseFlags, project string, config map[string]string, names []string) (setups []rehearsal.Setup, err error) {
+func chooseSetups(flags rehearseFlags, project string, config map[string]string, export []byte, names []string) (setups []rehearsal.Setup, err error) {
 	if err := checkNames(names); err != nil {
 		return nil, err
-	}
-	var export []byte
-	if flags.export != "" {
-		if export, err = os.ReadFile(flags.export); err != nil {
-			return nil, err
-		}
 	}
 	for _, r := range rehearsables {
 		if len(names) > 0 && !slices.Contains(names, r.name) {

@@ -548,7 +548,9 @@ func (a *agent) health() natzone.Health {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	ready := a.kernelTrouble() == "" && a.path == ""
-	return natzone.Health{Instance: a.identity.Instance, Ready: ready, Holds: a.status.Holds, Leaving: a.status.Leaving, Reason: a.status.Reason}
+	return natzone.Health{
+		Instance: a.identity.Instance, Ready: ready, Holds: a.status.Holds, Since: a.status.Since, Leaving: a.status.Leaving, Reason: a.status.Reason,
+	}
 }
 
 // allowed says who may ask.

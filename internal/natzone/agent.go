@@ -84,8 +84,10 @@ type Health struct {
 	Instance string `json:"instance"`
 	// Ready says that the agent's own path is proven.
 	Ready bool `json:"ready"`
-	// Holds says that address and routes point at the instance.
-	Holds bool `json:"holds"`
+	// Holds says that address and routes point at the instance, and Since, from when on without a break, by the clock of the
+	// instance; zero if it does not hold them.
+	Holds bool      `json:"holds"`
+	Since time.Time `json:"since,omitzero"`
 	// Leaving says that the instance is about to go.
 	Leaving bool `json:"leaving,omitempty"`
 	// Reason why it is not ready or does not hold, for people.

@@ -105,8 +105,10 @@ type Report struct {
 	// Tick that started it, with Until filled in, and End, when it ended.
 	Tick Tick      `json:"tick"`
 	End  time.Time `json:"end"`
-	// Cause is why it ended before its minute; empty if it did not.
-	Cause Cause `json:"cause,omitempty"`
+	// Cause is why it ended before its minute; empty if it did not. Since is when the first of the failures began that the cause
+	// rests on.
+	Cause Cause     `json:"cause,omitempty"`
+	Since time.Time `json:"since,omitzero"`
 	// Rounds and attempts made, and how many failed.
 	Rounds         int `json:"rounds"`
 	FailedRounds   int `json:"failedRounds"`
@@ -119,8 +121,11 @@ type Report struct {
 	Failing []Target `json:"failing,omitempty"`
 	// Egress is the address seen last; the zero Addr if none was.
 	Egress netip.Addr `json:"egress,omitzero"`
-	// Agent is what the agent at the zone's address says of itself; nil if it did not answer.
+	// Agent is what the agent at the zone's address says of itself; nil if it did not answer. Of a streak it is the answer to a
+	// question that was asked after the failures.
 	Agent *Health `json:"agent,omitempty"`
+	// Holder is the last agent that said in this run that it holds the zone; nil if none did.
+	Holder *Health `json:"holder,omitempty"`
 }
 
 // Class of the outcome of an attempt.

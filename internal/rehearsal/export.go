@@ -50,6 +50,28 @@ func readExport(project, stack string, text []byte) (*export, error) {
 	return &e, nil
 }
 
+// LastOutputs are the outputs of the last update in an export of a stack, nil without one.
+func LastOutputs(project, stack string, text []byte) (map[string]any, error) {
+	if text == nil {
+		return nil, nil
+	}
+	e, err := readExport(project, stack, text)
+	if err != nil {
+		return nil, err
+	}
+	return e.last(), nil
+}
+
+// last are the outputs of the stack, nil before its first update.
+func (e *export) last() map[string]any {
+	for _, r := range e.Deployment.Resources {
+		if r.Type == "pulumi:pulumi:Stack" {
+			return plain(r.Outputs)
+		}
+	}
+	return nil
+}
+
 // found is the network that the stack recorded around a migration of an existing one (migration.Snapshot).
 type found struct {
 	VPCID     string
@@ -95,12 +117,8 @@ func AlicloudFromExport(config map[string]string, project, stack string, text []
 		return Setup{}, false, err
 	}
 	outputs := alicloudOutputs{}
-	for _, r := range e.Deployment.Resources {
-		if r.Type == "pulumi:pulumi:Stack" {
-			if err := remarshal(r.Outputs["alicloud"], &outputs); err != nil {
-				return Setup{}, false, fmt.Errorf("read the outputs of the export: %w", err)
-			}
-		}
+	if err := remarshal(e.last()["alicloud"], &outputs); err != nil {
+		return Setup{}, false, fmt.Errorf("read the outputs of the export: %w", err)
 	}
 	stage, err := migration.ParseStage(outputs.Stage)
 	if err != nil {

@@ -129,6 +129,9 @@ func checkProperties(schema *Schema, where string, facts map[string]Property, in
 		for _, f := range checkValue(schema, name, p.Type, p.Enum, inputs[name]) {
 			fail(f.property, "%s", f.reason)
 		}
+		if s, ok := inputs[name].(string); ok && len(p.Length) == 2 && (len(s) < p.Length[0] || len(s) > p.Length[1]) {
+			fail(name, "expected length of %s to be in the range (%d - %d), got %s", name, p.Length[0], p.Length[1], s)
+		}
 		for _, other := range p.Conflicts {
 			// Conflicts are often listed on both sides; one message per pair is enough.
 			_, set := inputs[other]

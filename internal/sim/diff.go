@@ -22,7 +22,7 @@ type change struct {
 // the other side lacks, at any depth: which defaults it writes down differs from one version to the next. A value that is
 // not known yet is a change, and replaces if its property does, as in Terraform.
 func diff(r *Resource, state, olds, news Object, ignore []string) []change {
-	names := slices.Sorted(maps.Keys(over(olds, news)))
+	names := slices.Sorted(maps.Keys(over(shown(r, state), over(olds, news))))
 	var changes []change
 	for _, name := range names {
 		if name == defaultsKey || slices.Contains(ignore, name) || slices.Contains(ignore, "*") {
@@ -34,7 +34,7 @@ func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 		if p.Computed && !has {
 			continue
 		}
-		if p.Computed && !had {
+		if !had && (p.Computed || !has) {
 			was, had = state[name]
 		}
 		c := change{property: name, replaces: p.ForceNew || !r.Updatable}
@@ -84,6 +84,18 @@ func same(was, is any) bool {
 
 // filledIn reports whether the provider filled a property of an object in.
 func filledIn(o Object, name string) bool { return slices.Contains(defaults(o), name) }
+
+// shown are the inputs that the cloud shows although nobody has set them, and that the provider does not take for the cloud's
+// own choice. A bridged provider compares the program with the state: to leave such an input out is to remove it.
+func shown(r *Resource, state Object) Object {
+	inputs := Object{}
+	for name, value := range state {
+		if p, ok := r.Inputs[name]; ok && !p.Computed && !IsZero(value) {
+			inputs[name] = value
+		}
+	}
+	return inputs
+}
 
 // deleteFirst reports whether a replacement must delete before it creates: the property that the provider could name by
 // itself was named by the program, so the old object is in the way of the new one.

@@ -109,6 +109,9 @@ type Property struct {
 	// EnumStrict says that the real provider validates the enumeration. It is only documentation: the Server checks
 	// documented enumerations too, because the real cloud refuses other values later, in the middle of an update.
 	EnumStrict bool `json:"enumStrict,omitempty"`
+	// Length holds the least and the greatest length of a string that the provider takes, such as [2, 128]; empty means any.
+	// It is asked of an empty string, too, which a program does not write, but a refresh may have left in the inputs.
+	Length []int `json:"length,omitempty"`
 	// Conflicts are properties that may not be set together with this one.
 	Conflicts []string `json:"conflicts,omitempty"`
 	// Default is filled in when the program leaves the property out; nil means none.
@@ -174,6 +177,9 @@ func (s *Schema) validateProperties(where string, facts map[string]Property) []e
 		p := facts[name]
 		if err := s.validateType(p.Type); err != nil {
 			errs = append(errs, fmt.Errorf("%s.%s: type %q: %w", where, name, p.Type, err))
+		}
+		if n := len(p.Length); n != 0 && n != 2 {
+			errs = append(errs, fmt.Errorf("%s.%s: length %v: not a least and a greatest length (give two numbers)", where, name, p.Length))
 		}
 		for _, other := range p.Conflicts {
 			if _, ok := facts[other]; !ok {

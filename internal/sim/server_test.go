@@ -33,7 +33,7 @@ const schemaJSON = `{
 				"zones": {"type": "list:string"},
 				"tags":  {"type": "map:string"},
 				"probe": {"type": "object:Probe"},
-				"label": {"type": "string"}
+				"label": {"type": "string", "length": [2, 4]}
 			},
 			"outputs": ["cidr", "mtu", "status", "version"],
 			"recomputed": ["version"],
@@ -141,7 +141,9 @@ func TestCheckNamesEveryReasonToRefuse(t *testing.T) {
 			`cdir: "x": not a property of toy:index:Route (known: alias, cidr, cost, hop, label, mtu, name, probe, tags, zones)`,
 			`cidr: missing: toy:index:Route requires it (set it)`,
 		},
-		`{"cidr": null}`: {`cidr: missing: toy:index:Route requires it (set it)`},
+		`{"cidr": "x", "label": ""}`:                             {`label: expected length of label to be in the range (2 - 4), got `},
+		`{"cidr": "x", "label": "abcde"}`:                        {`label: expected length of label to be in the range (2 - 4), got abcde`},
+		`{"cidr": null}`:                                         {`cidr: missing: toy:index:Route requires it (set it)`},
 		`{"cidr": "` + unknown + `", "cost": "` + unknown + `"}`: nil,
 	} {
 		if _, got := check(t, s, `{}`, news); !cmp.Equal(want, got) {
@@ -173,7 +175,7 @@ func TestCheckFillsInDefaultsAndTheAutomaticName(t *testing.T) {
 	if dropped["name"] != name {
 		t.Errorf("a name that the program dropped became %v, want an automatic one", dropped["name"])
 	}
-	skipped, _ := check(t, s, `{}`, `{"cidr": "x", "label": "l"}`)
+	skipped, _ := check(t, s, `{}`, `{"cidr": "x", "label": "ll"}`)
 	if _, named := skipped["name"]; named {
 		t.Errorf("named %v beside a label", skipped["name"])
 	}
@@ -287,6 +289,10 @@ func TestDiffTellsUpdatesFromReplacements(t *testing.T) {
 		"computed, left out":   {olds: `{"mtu": 9000}`, news: `{}`},
 		"computed, as chosen":  {state: `{"mtu": 1500}`, olds: `{}`, news: `{"mtu": 1500}`},
 		"computed, set anew":   {state: `{"mtu": 1500}`, olds: `{}`, news: `{"mtu": 9000}`, diffs: "mtu"},
+		"shown, never set":     {state: `{"cidr": "x", "status": "up"}`, olds: `{}`, news: `{}`, diffs: "cidr", replaces: "cidr"},
+		"shown, ignored":       {state: `{"cidr": "x"}`, olds: `{}`, news: `{}`, ignore: []string{"cidr"}},
+		"shown, empty":         {state: `{"cidr": "", "zones": []}`, olds: `{}`, news: `{}`},
+		"shown, computed":      {state: `{"mtu": 1500}`, olds: `{}`, news: `{}`},
 		"no update operation":  {urn: fixedURN, olds: `{"size": 1}`, news: `{"size": 2}`, diffs: "size", replaces: "size"},
 		"a list by its values": {olds: `{"zones": ["a"]}`, news: `{"zones": ["a"]}`},
 		"a list's order":       {olds: `{"zones": ["a", "b"]}`, news: `{"zones": ["b", "a"]}`, diffs: "zones"},

@@ -218,7 +218,8 @@ func (b *builder) addresses() error {
 			AllocationId: eip.ID(),
 			InstanceId:   b.nat.ID(),
 			InstanceType: pulumi.String("Nat"),
-		}, b.guarded(plan.AssociationID)...)
+			// The API may show these of the other side; the provider would take them for something that the program has removed.
+		}, b.guarded(plan.AssociationID, pulumi.IgnoreChanges([]string{"vpcId", "privateIpAddress"}))...)
 		if err := b.keep(association, err); err != nil {
 			return err
 		}

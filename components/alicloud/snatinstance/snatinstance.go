@@ -195,7 +195,9 @@ func (b *builder) instance() (err error) {
 		UserData:            pulumi.String(userData(b.args.CIDR)),
 		Tags:                tags.Of(b.args.Tags),
 	}
-	b.gateway, err = ecs.NewInstance(b.ctx, b.childName("instance"), args, b.childOpts()...)
+	// The API shows the key that the service has chosen for the disk; the provider would take it for one that the program has
+	// removed, and replace the instance.
+	b.gateway, err = ecs.NewInstance(b.ctx, b.childName("instance"), args, b.childOpts(pulumi.IgnoreChanges([]string{"systemDiskKmsKeyId"}))...)
 	if err == nil {
 		b.component.InstanceID = b.gateway.ID().ToStringOutput()
 	}
@@ -219,7 +221,8 @@ func (b *builder) address() error {
 		AllocationId: eip.ID(),
 		InstanceId:   b.gateway.ID(),
 		InstanceType: pulumi.String("EcsInstance"),
-	}, b.childOpts()...)
+		// As with the key of the disk: the API may show these, and each change of them replaces.
+	}, b.childOpts(pulumi.IgnoreChanges([]string{"vpcId", "privateIpAddress"}))...)
 	return err
 }
 

@@ -49,7 +49,6 @@ type Controller struct {
 	known bool // state is what the parameter holds, or newer
 	dirty bool // state has not been saved
 
-	holder  string               // instance that the routes pointed at when last looked up
 	ids     map[string]bool      // of instances that are known to have served the zone
 	points  map[string]bool      // of instances that its routes pointed at when last looked up
 	strange map[string]time.Time // instances that are not of the zone's group, and when that was looked up
@@ -158,8 +157,10 @@ func (c *Controller) hear(m event.Message) {
 	switch m := m.(type) {
 	case event.Observed:
 		c.agent, c.heard = m.Report.Agent, wall()
-		if c.agent != nil {
-			c.ids[c.agent.Instance] = true
+		for _, a := range []*natzone.Health{m.Report.Agent, m.Report.Holder} {
+			if a != nil {
+				c.ids[a.Instance] = true
+			}
 		}
 	case event.Terminating:
 		c.ids[m.Instance] = true
@@ -169,18 +170,10 @@ func (c *Controller) hear(m event.Message) {
 // see notes what was looked up.
 func (c *Controller) see(o decide.Observation) {
 	c.looked, c.points = wall(), map[string]bool{}
-	holder := ""
 	for _, r := range o.Routes {
-		if r.Instance == "" {
-			continue
+		if r.Instance != "" {
+			c.points[r.Instance] = true
 		}
-		c.points[r.Instance] = true
-		if holder == "" || c.ids[r.Instance] { // one in doubt is none where another is known
-			holder = r.Instance
-		}
-	}
-	if holder != "" {
-		c.holder = holder
 	}
 }
 

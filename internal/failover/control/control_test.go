@@ -67,7 +67,12 @@ func record(t *testing.T, cause natzone.Cause, agent *natzone.Health) []byte {
 		Tick: natzone.Tick{Time: now.Truncate(time.Minute), Until: now.Add(time.Minute)},
 	}
 	if cause != natzone.None {
-		r.Failing = targets
+		r.Failing, r.Since = targets, now.Add(-time.Second)
+	}
+	if agent != nil && agent.Holds {
+		since := *agent
+		since.Since = now.Add(-30 * time.Second)
+		r.Holder = &since
 	}
 	return asRecord(t, r)
 }

@@ -47,7 +47,7 @@ type found struct {
 
 // gather looks up what the decision needs: everything at once, and nothing that is not needed.
 func (c *Controller) gather(ctx context.Context, m event.Message) (found, error) {
-	o := decide.Observation{Holder: c.holder}
+	var o decide.Observation
 	if c.agent != nil && time.Since(c.heard) < recent {
 		o.Agent = c.agent
 	}

@@ -13,9 +13,6 @@ import (
 const (
 	// Quiet is how long a prober observes before its next verdict: at most twelve chains a minute, whatever happens.
 	Quiet = 5 * time.Second
-	// Stale is how much later than a move a verdict must be to say something of the new way: what the prober saw is up to a
-	// round's timeout old, and its clock is another.
-	Stale = 2 * time.Second
 	// Handover is how long a fit agent has to hand over by itself after it was told to go. Spot gives it two minutes.
 	Handover = 45 * time.Second
 	// Relapse is how soon after its return a second failure marks an instance as sick.
@@ -47,9 +44,11 @@ type judge struct {
 func Decide(zone natzone.Controller, s State, m event.Message, o Observation) Plan {
 	j := &judge{zone: zone, o: o, was: s, Plan: Plan{State: s}}
 	j.State.Leaving = slices.Clone(s.Leaving)
+	j.hold()
 	switch m := m.(type) {
 	case event.Observed:
 		j.serves(m.Report.Agent)
+		j.serves(m.Report.Holder)
 		if m.Report.Cause == natzone.None {
 			j.minute(m.Report)
 		} else {
@@ -93,8 +92,11 @@ func Concerns(zone natzone.Controller, m event.Message) bool {
 // verdict acts on a failed path.
 func (j *judge) verdict(r natzone.Report) {
 	j.again(r, Quiet)
+	if r.Since.IsZero() { // from a prober of a release that did not say it
+		r.Since = r.End
+	}
 	switch {
-	case !j.was.Moved.IsZero() && r.End.Before(j.was.Moved.Add(Stale)):
+	case r.Since.Before(j.was.Moved):
 		j.Note = "verdict is about the way before the move"
 	case r.Cause != natzone.Egress && j.o.Control.explains(r.Failing):
 		j.excuse(r)
@@ -169,7 +171,7 @@ func (j *judge) fail(r natzone.Report) {
 		if !route.onInstance() || route.Blackhole {
 			continue
 		}
-		if j.taken(route, r) {
+		if j.former(route, r) {
 			waiting = true
 			continue
 		}
@@ -196,14 +198,43 @@ func (j *judge) fail(r natzone.Report) {
 	}
 }
 
-// taken says that an instance has claimed the route after the prober saw what it reports: the verdict may be about its
-// predecessor. The instance has proved its path only just now.
-func (j *judge) taken(route Route, r natzone.Report) bool {
-	if j.o.Holder == "" || route.Instance == "" || route.Instance == j.o.Holder {
-		return false
+// hold notes which instances the routes point at, and when they were first found to.
+func (j *judge) hold() {
+	if len(j.o.Routes) == 0 {
+		return // nothing was looked up
 	}
-	held := r.Agent != nil && r.Agent.Instance == route.Instance && r.Agent.Holds
-	return !held
+	first := len(j.was.Holders) == 0 && j.was.Since.IsZero()
+	j.State.Holders = nil
+	for _, r := range j.o.Routes {
+		if _, ok := holderOf(j.State.Holders, r.Instance); ok || r.Instance == "" {
+			continue
+		}
+		h, ok := holderOf(j.was.Holders, r.Instance)
+		if h.Instance = r.Instance; !ok && !first {
+			h.Since = j.o.Now
+		}
+		j.State.Holders = append(j.State.Holders, h)
+	}
+}
+
+func holderOf(holders []Holder, instance string) (Holder, bool) {
+	i := slices.IndexFunc(holders, func(h Holder) bool { return h.Instance == instance })
+	if i < 0 {
+		return Holder{}, false
+	}
+	return holders[i], true
+}
+
+// former says that the first of the failures began before the instance claimed the route: the verdict is about the way that the zone
+// had then. The instance has proved its path only just now. An agent knows when it claimed; where it does not say, the claim is as old as
+// the look that found it.
+func (j *judge) former(route Route, r natzone.Report) bool {
+	h, _ := holderOf(j.State.Holders, route.Instance)
+	since := h.Since
+	if a := r.Holder; a != nil && a.Instance == route.Instance && !a.Since.IsZero() {
+		since = a.Since
+	}
+	return r.Since.Before(since)
 }
 
 // lost is a failure without a way out.
@@ -485,6 +516,11 @@ func (j *judge) move(r Route) {
 	}
 }
 
+// moves says that the route is among those that move.
+func (j *judge) moves(r Route) bool {
+	return slices.ContainsFunc(j.Moves, func(m Move) bool { return m.Table == r.Table && m.Destination == r.Destination })
+}
+
 // moved notes the moves of the plan.
 func (j *judge) moved(why, failed string) {
 	if len(j.Moves) == 0 {
@@ -538,6 +574,9 @@ func (j *judge) finish() {
 	for _, t := range j.o.Lost {
 		j.Note += "; table " + t + " does not exist"
 	}
+	j.State.Holders = slices.DeleteFunc(j.State.Holders, func(h Holder) bool {
+		return !j.any(func(r Route) bool { return r.Instance == h.Instance && !j.moves(r) })
+	})
 	j.OnStandby = len(j.Moves) > 0 || j.any(j.onStandby)
 	j.Broken = !j.State.Broken.IsZero()
 	j.Changed = !same(j.State, j.was)

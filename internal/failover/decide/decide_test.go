@@ -53,7 +53,8 @@ func at(d time.Duration) time.Time { return start.Add(d) }
 func report(cause natzone.Cause, when time.Duration) event.Observed {
 	r := natzone.Report{
 		Version: natzone.Version, Zone: "a", Cause: cause, End: at(when),
-		Tick: natzone.Tick{Time: at(when).Truncate(time.Minute), Until: at(when).Truncate(time.Minute).Add(63 * time.Second)},
+		Since: at(when - time.Second),
+		Tick:  natzone.Tick{Time: at(when).Truncate(time.Minute), Until: at(when).Truncate(time.Minute).Add(63 * time.Second)},
 	}
 	if cause == natzone.Streak || cause == natzone.Partial {
 		r.Failing, r.Attempts, r.FailedAttempts = targets, 720, 9
@@ -64,6 +65,17 @@ func report(cause natzone.Cause, when time.Duration) event.Observed {
 func withAgent(o event.Observed, h natzone.Health) event.Observed {
 	o.Report.Agent = &h
 	return o
+}
+
+// heldBy is a report of a run in which an instance said that it holds the zone since then.
+func heldBy(o event.Observed, instance string, since time.Duration) event.Observed {
+	o.Report.Holder = &natzone.Health{Instance: instance, Holds: true, Since: at(since)}
+	return o
+}
+
+// served is a state in which the routes point at an instance since then.
+func served(instance string, since time.Duration) State {
+	return State{Holders: []Holder{{Instance: instance, Since: at(since)}}}
 }
 
 var (
@@ -172,16 +184,32 @@ func TestOneDecision(t *testing.T) {
 			state: State{Since: at(now), Moved: at(now + 100*time.Millisecond)}, probe: "5s", note: "before the move",
 		},
 		"a successor took the zone just now": {
-			message: report(natzone.Streak, now), o: Observation{Routes: every("i-2"), Control: alive, Holder: "i-1"},
-			probe: "0s", note: "looking again",
+			message: report(natzone.Streak, now), o: Observation{Routes: every("i-2"), Control: alive},
+			state: served("i-1", 0), probe: "0s", note: "looking again",
 		},
-		"a successor that held the zone while it was probed": {
-			message: withAgent(report(natzone.Streak, now), natzone.Health{Instance: "i-2", Holds: true}),
-			o:       Observation{Routes: every("i-2"), Control: alive, Holder: "i-1"},
-			moves:   "rtb-1 rtb-2 rtb-3", alerts: "moved to the standby", probe: "5s",
+		"a successor took the zone within the failures": {
+			message: report(natzone.Streak, now), o: Observation{Routes: every("i-2"), Control: alive},
+			state: served("i-2", now-900*time.Millisecond), probe: "0s", note: "looking again",
+		},
+		"a successor took the zone before the failures": {
+			message: report(natzone.Streak, now), o: Observation{Routes: every("i-2"), Control: alive},
+			state: served("i-2", now-time.Second), moves: "rtb-1 rtb-2 rtb-3", alerts: "moved to the standby", probe: "5s",
+		},
+		"a successor that was not found yet says that it took the zone before the failures": {
+			message: heldBy(report(natzone.Streak, now), "i-2", now-time.Second),
+			o:       Observation{Routes: every("i-2"), Control: alive}, state: served("i-1", 0),
+			moves: "rtb-1 rtb-2 rtb-3", alerts: "moved to the standby", probe: "5s",
+		},
+		"a successor that was not found yet says that it took the zone within the failures": {
+			message: heldBy(report(natzone.Streak, now), "i-2", now-900*time.Millisecond),
+			o:       Observation{Routes: every("i-2"), Control: alive}, state: served("i-1", 0), probe: "0s", note: "looking again",
+		},
+		"the instance claimed the zone back within the failures": {
+			message: report(natzone.Streak, now), o: Observation{Routes: every("i-1"), Control: alive},
+			state: State{Since: at(now - 20*time.Minute), Moved: at(now - 20*time.Minute)}, probe: "0s", note: "looking again",
 		},
 		"half of the routes taken by a successor": {
-			message: report(natzone.Streak, now), o: Observation{Routes: routes("i-1", "i-2", "i-1"), Control: alive, Holder: "i-1"},
+			message: report(natzone.Streak, now), o: Observation{Routes: routes("i-1", "i-2", "i-1"), Control: alive}, state: served("i-1", 0),
 			moves: "rtb-1 rtb-3", alerts: "moved to the standby", probe: "5s",
 		},
 		"one route on the standby already, one missing": {
@@ -373,7 +401,7 @@ func (w *world) agent(works bool) {
 
 func (w *world) tell(m event.Message, control Control) {
 	w.t.Helper()
-	o := Observation{Now: at(w.now), Routes: every(w.holder), Control: control, Holder: w.holder, Standby: available}
+	o := Observation{Now: at(w.now), Routes: every(w.holder), Control: control, Standby: available}
 	if Due(w.zone, w.state, m, o.Now) {
 		o.Looked, o.InService, o.Peers = true, []string{w.instance}, w.peers
 	}
@@ -749,5 +777,29 @@ func TestTheStateIsReadAsItWasWritten(t *testing.T) {
 	empty, err := State{}.JSON()
 	if err != nil || empty != `{"version":1}` {
 		t.Errorf("%s %v", empty, err)
+	}
+}
+
+// A rotation: the predecessor is terminated within milliseconds of its successor's claim, and the look that this notice causes must not
+// make an old verdict one about the successor.
+func TestAVerdictOfBeforeTheClaimDoesNotTakeTheZoneFromTheSuccessor(t *testing.T) {
+	z, s := zone("a"), State{}
+	told := func(m event.Message, when time.Duration, holder string) Plan {
+		p := Decide(z, s, m, Observation{Now: at(when), Routes: every(holder), Control: alive, Standby: available})
+		s = p.State
+		return p
+	}
+	minute := 10 * time.Minute
+	told(report(natzone.None, minute), minute, "i-1")
+	claim := minute + 20*time.Second // of i-2, in the middle of three failed rounds
+	told(event.Terminating{Group: z.Group, Hook: z.TerminateHook, Instance: "i-1"}, claim+2*time.Millisecond, "i-2")
+	old := report(natzone.Streak, claim+50*time.Millisecond)
+	p := told(old, claim+86*time.Millisecond, "i-2")
+	if tables(p) != "" || p.Probe == nil || p.Probe.Quiet != 0 {
+		t.Fatalf("moves %q, and the prober looks again with %+v: %s", tables(p), p.Probe, p.Note)
+	}
+	fresh := report(natzone.Streak, claim+3*time.Second)
+	if p := told(fresh, claim+3*time.Second, "i-2"); tables(p) != "rtb-1 rtb-2 rtb-3" {
+		t.Fatalf("the successor fails too: moves %q: %s", tables(p), p.Note)
 	}
 }

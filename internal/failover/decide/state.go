@@ -44,6 +44,8 @@ type State struct {
 	Answering time.Time `json:"answering,omitzero"`
 	// Served are the instances that said that they hold the zone, the newest first.
 	Served []string `json:"served,omitempty"`
+	// Holders are the instances that the routes pointed at when they were last looked up.
+	Holders []Holder `json:"holders,omitempty"`
 	// Leaving are instances that are about to go and were fit to hand over by themselves.
 	Leaving []Leaving `json:"leaving,omitempty"`
 }
@@ -52,6 +54,14 @@ type State struct {
 type Return struct {
 	Instance string    `json:"instance"`
 	At       time.Time `json:"at"`
+}
+
+// Holder is an instance that routes of the zone point at.
+type Holder struct {
+	Instance string `json:"instance"`
+	// Since is when the routes were first found to point at it: they did so some time before. Zero where they did at the first look of
+	// all.
+	Since time.Time `json:"since,omitzero"`
 }
 
 // Leaving is an instance that was told to go.
@@ -125,8 +135,6 @@ type Observation struct {
 	Routes []Route
 	// Lost are tables of the zone that do not exist any more.
 	Lost []string
-	// Holder is the instance that the routes pointed at when they were last looked up; empty if unknown.
-	Holder string
 	// Agent is what the agent last said, if that is recent; nil otherwise.
 	Agent   *natzone.Health
 	Control Control

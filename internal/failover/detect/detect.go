@@ -67,6 +67,8 @@ func (r Round) outcome() outcome {
 type Verdict struct {
 	Cause   natzone.Cause
 	Failing []natzone.Target
+	// Since is when the first of the failures began that the verdict rests on. The way may have changed after it.
+	Since time.Time
 }
 
 // Detector holds the rounds of the last [natzone.Detection.Window].
@@ -76,7 +78,8 @@ type Detector struct {
 	begin    time.Time
 	rounds   []Round // completed, by Start
 	strange  netip.Addr
-	seen     int // how often in a row strange was seen
+	seen     int       // how often in a row strange was seen
+	doubted  time.Time // when it was seen first
 	last     netip.Addr
 	count    Count
 }
@@ -106,6 +109,11 @@ func (d *Detector) Observe(r Round, now time.Time) Verdict {
 	d.rounds = slices.Insert(d.rounds, at, r)
 	d.forget(now)
 	d.count.add(r)
+	return d.Judge(now)
+}
+
+// Judge says what follows from the rounds that are complete by now.
+func (d *Detector) Judge(now time.Time) Verdict {
 	if v := d.streak(); v.Cause != natzone.None {
 		return v
 	}
@@ -126,21 +134,21 @@ func (d *Detector) forget(now time.Time) {
 // streak looks at the last Of rounds that had a say.
 func (d *Detector) streak() Verdict {
 	bad, said := 0, 0
-	var failing []natzone.Target
+	v := Verdict{Cause: natzone.Streak}
 	for i := len(d.rounds) - 1; i >= 0 && said < d.settings.Of; i-- {
 		switch d.rounds[i].outcome() {
 		case mute:
 			continue
 		case failed:
 			bad++
-			failing = union(failing, d.rounds[i].Attempts)
+			v.Failing, v.Since = union(v.Failing, d.rounds[i].Attempts), d.rounds[i].Start
 		}
 		said++
 	}
 	if bad < d.settings.Failed {
 		return Verdict{}
 	}
-	return Verdict{Cause: natzone.Streak, Failing: failing}
+	return v
 }
 
 // partial looks at the whole window for the share, and at a quarter of it for twice the share. By default the latter takes 15
@@ -164,22 +172,27 @@ func (d *Detector) lost(now time.Time, window time.Duration, least float64) Verd
 	if share < least {
 		return Verdict{}
 	}
-	var failing []natzone.Target
+	v := Verdict{Cause: natzone.Partial}
 	for _, t := range targets {
-		if t.share() >= least/2 {
-			failing = append(failing, t.target)
+		if t.share() < least/2 {
+			continue
+		}
+		v.Failing = append(v.Failing, t.target)
+		if v.Since.IsZero() || t.since.Before(v.Since) {
+			v.Since = t.since
 		}
 	}
-	if 2*len(failing) <= len(targets) {
+	if 2*len(v.Failing) <= len(targets) {
 		return Verdict{}
 	}
-	return Verdict{Cause: natzone.Partial, Failing: failing}
+	return v
 }
 
 // tally of one target.
 type tally struct {
 	target     natzone.Target
 	tried, bad int
+	since      time.Time // when the first round began in which it failed
 }
 
 func (t tally) share() float64 { return float64(t.bad) / float64(t.tried) }
@@ -205,6 +218,9 @@ func (d *Detector) share(now time.Time, window time.Duration) (float64, []tally)
 			all.tried++
 			targets[i].tried++
 			if a.Class.Failure() {
+				if targets[i].bad == 0 {
+					targets[i].since = r.Start
+				}
 				all.bad++
 				targets[i].bad++
 			}
@@ -216,8 +232,8 @@ func (d *Detector) share(now time.Time, window time.Duration) (float64, []tally)
 	return all.share(), targets
 }
 
-// Identity takes in the address that a connection was seen to come from.
-func (d *Detector) Identity(seen netip.Addr) Verdict {
+// Identity takes in the address that a connection was seen to come from, at the time of the question.
+func (d *Detector) Identity(seen netip.Addr, at time.Time) Verdict {
 	d.last = seen
 	switch {
 	case len(d.egress) == 0 || slices.Contains(d.egress, seen):
@@ -225,12 +241,12 @@ func (d *Detector) Identity(seen netip.Addr) Verdict {
 	case d.strange == seen:
 		d.seen++
 	default:
-		d.strange, d.seen = seen, 1
+		d.strange, d.seen, d.doubted = seen, 1, at
 	}
 	if d.seen < 2 {
 		return Verdict{}
 	}
-	return Verdict{Cause: natzone.Egress}
+	return Verdict{Cause: natzone.Egress, Since: d.doubted}
 }
 
 // Doubted says that the last look at the egress address saw a wrong one, which the next look confirms or clears.

@@ -249,11 +249,14 @@ func TestAWrongEgressAddressIsAVerdictWhenItIsSeenTwice(t *testing.T) {
 	} {
 		d := New(natzone.DefaultDetection(), test.egress, zero)
 		var v Verdict
-		for _, a := range test.seen {
-			v = d.Identity(a)
+		for i, a := range test.seen {
+			v = d.Identity(a, zero.Add(time.Duration(i)*time.Second))
 		}
 		if v.Cause != test.want {
 			t.Errorf("%s: %q, want %q", name, v.Cause, test.want)
+		}
+		if first := zero.Add(time.Second); v.Cause == natzone.Egress && !v.Since.Equal(first) {
+			t.Errorf("%s: since %v, want %v, the first of the two", name, v.Since, first)
 		}
 		if last := test.seen[len(test.seen)-1]; d.Egress() != last {
 			t.Errorf("%s: egress %v, want %v", name, d.Egress(), last)

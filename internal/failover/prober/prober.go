@@ -28,6 +28,12 @@ const (
 	HealthPeriod = 5 * time.Second
 	// aside is how long such a look may take.
 	aside = 2 * time.Second
+	// Witness is how long an agent may take to say that it is ready when a streak speaks against it: a host of the same zone answers
+	// within a millisecond, one that is dead not at all, and that is what a failover waits for.
+	Witness = 200 * time.Millisecond
+	// Patience is how long the path may fail, from the beginning of the first failed round, while the agent says that it is ready: a
+	// network card that is reset, a host that is migrated and a lease that is renewed are over by then.
+	Patience = 2 * time.Second
 	// margin before the function's own timeout at which the prober ends in any case.
 	margin = 2 * time.Second
 )
@@ -59,8 +65,9 @@ func (p *Prober) Run(ctx context.Context, tick natzone.Tick) natzone.Report {
 		last:     slot.End.Add(time.Duration(p.config.Detection.Window)),
 		detector: detect.New(p.config.Detection, p.config.Egress, slot.Begin),
 		rounds:   make(chan detect.Round),
-		seen:     make(chan netip.Addr),
+		seen:     make(chan sighting),
 		health:   make(chan *natzone.Health),
+		witness:  make(chan *natzone.Health),
 	}
 	if deadline, ok := ctx.Deadline(); ok && w.last.After(deadline.Add(-margin)) {
 		w.last = deadline.Add(-margin)
@@ -88,9 +95,19 @@ type watch struct {
 	detector *detect.Detector
 	pending  int
 	rounds   chan detect.Round
-	seen     chan netip.Addr
+	seen     chan sighting
 	health   chan *natzone.Health
+	witness  chan *natzone.Health
 	agent    *natzone.Health
+	holder   *natzone.Health // the last that said that it holds the zone
+	failing  time.Time       // when the first round of the streak began; zero if there is none
+	asking   bool            // the agent is asked about the streak
+}
+
+// sighting is the address that a connection was seen to come from, which was asked for at a moment.
+type sighting struct {
+	address netip.Addr
+	at      time.Time
 }
 
 // run is the loop: a round each interval, whatever the others do, until there is a verdict or the slot is over and the
@@ -126,17 +143,54 @@ func (w *watch) run(ctx context.Context) detect.Verdict {
 			beat.Reset(time.Until(next))
 		case r := <-w.rounds:
 			w.pending--
-			if v := w.detector.Observe(r, time.Now()); w.given(v) {
+			if v := w.detector.Observe(r, time.Now()); !w.doubt(ctx, v) && w.given(v) {
 				return v
 			}
 		case a := <-w.seen:
-			if v := w.detector.Identity(a); w.given(v) {
+			if v := w.detector.Identity(a.address, a.at); w.given(v) {
 				return v
 			}
-		case w.agent = <-w.health:
+		case h := <-w.health:
+			w.hear(h)
+		case h := <-w.witness:
+			w.asking = false
+			w.hear(h)
+			now := time.Now()
+			if v := w.detector.Judge(now); w.given(v) && (!ready(h) || v.Cause != natzone.Streak || now.Sub(w.failing) >= Patience) {
+				return v
+			}
 		}
 	}
 }
+
+// doubt says whether a verdict waits for what the agent says: a streak is no verdict before the agent was asked. It is asked after the
+// failures, and again after each further round, for as long as it says that it is ready.
+func (w *watch) doubt(ctx context.Context, v detect.Verdict) bool {
+	if v.Cause != natzone.Streak {
+		w.failing = time.Time{}
+		return false
+	}
+	if w.failing.IsZero() {
+		w.failing = v.Since
+	}
+	if w.config.Health == "" || !w.given(v) {
+		return false
+	}
+	if !w.asking {
+		w.asking = true
+		go func() { send(ctx, w.witness, w.question(ctx, Witness)) }()
+	}
+	return true
+}
+
+func (w *watch) hear(h *natzone.Health) {
+	w.agent = h
+	if h != nil && h.Holds {
+		w.holder = h
+	}
+}
+
+func ready(h *natzone.Health) bool { return h != nil && h.Ready }
 
 // due says whether a round begins now.
 func (w *watch) due(now time.Time) bool {
@@ -170,8 +224,9 @@ func (w *watch) look(ctx context.Context) {
 	for turn := int(w.slot.Begin.Unix()); ; turn++ { // not always the same first
 		wait := IdentityPeriod
 		url := w.config.Identity[turn%len(w.config.Identity)]
+		asked := time.Now()
 		if a, ok := w.identity(ctx, natzone.Target(url)); ok {
-			if !send(ctx, w.seen, a) {
+			if !send(ctx, w.seen, sighting{a, asked}) {
 				return
 			}
 			if !w.expected(a) {
@@ -209,14 +264,14 @@ func (w *watch) ask(ctx context.Context) {
 		return
 	}
 	for {
-		if !send(ctx, w.health, w.question(ctx)) || !pause(ctx, HealthPeriod) {
+		if !send(ctx, w.health, w.question(ctx, aside)) || !pause(ctx, HealthPeriod) {
 			return
 		}
 	}
 }
 
-func (w *watch) question(ctx context.Context) *natzone.Health {
-	ctx, cancel := context.WithTimeout(ctx, aside)
+func (w *watch) question(ctx context.Context, timeout time.Duration) *natzone.Health {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	_, body, err := w.client.Get(ctx, natzone.Target(w.config.Health))
 	if err != nil {
@@ -234,9 +289,9 @@ func (w *watch) report(tick natzone.Tick, v detect.Verdict) natzone.Report {
 	tick.Until = w.slot.End // so that the controller can have the rest of the slot observed
 	return natzone.Report{
 		Version: natzone.Version, Zone: w.config.Zone, Tick: tick, End: time.Now().UTC(),
-		Cause: v.Cause, Failing: v.Failing,
+		Cause: v.Cause, Since: v.Since.UTC(), Failing: v.Failing,
 		Rounds: c.Rounds, FailedRounds: c.FailedRounds, Attempts: c.Attempts, FailedAttempts: c.FailedAttempts, Classes: c.Classes,
-		Egress: w.detector.Egress(), Agent: w.agent,
+		Egress: w.detector.Egress(), Agent: w.agent, Holder: w.holder,
 	}
 }
 

@@ -14,7 +14,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +51,18 @@ func newWorld() *world {
 	}
 }
 
+// dies is the end of the instance: neither path nor agent is there any more.
+func (w *world) dies(at time.Duration) {
+	w.broken = func(after time.Duration) bool { return after >= at }
+	was := w.agent
+	w.agent = func(after time.Duration) *natzone.Health {
+		if after >= at {
+			return nil
+		}
+		return was(after)
+	}
+}
+
 func (w *world) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	w.dials.Add(1)
 	after := time.Since(w.begin)
@@ -65,8 +76,9 @@ func (w *world) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	switch {
 	case host == "10.0.0.250":
 		h := w.agent(after)
-		if h == nil {
-			return nil, syscall.ECONNREFUSED
+		if h == nil { // a dead instance does not refuse either
+			<-ctx.Done()
+			return nil, ctx.Err()
 		}
 		data, _ := json.Marshal(h)
 		body = string(data)
@@ -146,13 +158,68 @@ func TestAQuietMinuteIsReportedAtTheEndOfItsSlot(t *testing.T) {
 
 func TestAVerdictIsReportedAtOnce(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.broken = func(after time.Duration) bool { return after >= 20*time.Second }
+		w.dies(20 * time.Second)
 		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
-		if r.Cause != natzone.Streak || len(r.Failing) != 3 || r.Classes[natzone.Timeout] < 9 {
+		if r.Cause != natzone.Streak || len(r.Failing) != 3 || r.Classes[natzone.Timeout] < 9 || r.Agent != nil {
 			t.Errorf("%+v", r)
 		}
-		if late := took - 20*time.Second; late < time.Second || late > 1250*time.Millisecond {
+		if late := took - 20*time.Second; late < time.Second+Witness || late > 1250*time.Millisecond+Witness {
 			t.Errorf("%v after the fault", late)
+		}
+		if since := r.Since.Sub(w.begin); since < 20*time.Second || since >= 20250*time.Millisecond {
+			t.Errorf("rests on failures since %v", since)
+		}
+		if r.Holder == nil || r.Holder.Instance != "i-1" {
+			t.Errorf("holder %+v, want the instance that died", r.Holder)
+		}
+	})
+}
+
+func TestAPathThatIsSilentForAMomentIsNoVerdictWhileTheAgentIsReady(t *testing.T) {
+	for _, silence := range []time.Duration{900 * time.Millisecond, 1200 * time.Millisecond} {
+		for phase := time.Duration(0); phase < 250*time.Millisecond; phase += 50 * time.Millisecond {
+			in(t, func(t *testing.T, w *world) {
+				silent := func(after time.Duration) bool {
+					return after >= 20*time.Second+phase && after < 20*time.Second+phase+silence
+				}
+				w.broken = silent
+				was := w.agent
+				w.agent = func(after time.Duration) *natzone.Health { // such as one whose network card is reset
+					if silent(after) && silence < time.Second {
+						return nil
+					}
+					return was(after)
+				}
+				if r, _ := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin}); r.Cause != natzone.None {
+					t.Errorf("phase %v: %q after %v of silence", phase, r.Cause, silence)
+				}
+			})
+		}
+	}
+}
+
+func TestAReadyAgentEarnsItsPathPatienceAndNoMore(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.broken = func(after time.Duration) bool { return after >= 20*time.Second }
+		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+		if late := took - 20*time.Second; r.Cause != natzone.Streak || late < Patience || late > Patience+500*time.Millisecond {
+			t.Errorf("%q %v after the fault", r.Cause, late)
+		}
+		if r.Agent == nil || !r.Agent.Ready {
+			t.Errorf("agent %+v, want what it said after the failures", r.Agent)
+		}
+	})
+	in(t, func(t *testing.T, w *world) { // whose own proof fails a moment later
+		w.broken = func(after time.Duration) bool { return after >= 20*time.Second }
+		was := w.agent
+		w.agent = func(after time.Duration) *natzone.Health {
+			h := was(after)
+			h.Ready = after < 21400*time.Millisecond
+			return h
+		}
+		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+		if late := took - 20*time.Second; r.Cause != natzone.Streak || late > 1750*time.Millisecond {
+			t.Errorf("%q %v after the fault", r.Cause, late)
 		}
 	})
 }
@@ -189,14 +256,14 @@ func TestAWrongEgressAddressIsReportedSecondsAfterItIsSeen(t *testing.T) {
 
 func TestAProberThatIsStartedAfterAVerdictIsQuietFirst(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.broken = func(time.Duration) bool { return true }
+		w.dies(0)
 		tick := natzone.Tick{Time: w.begin, Until: w.begin.Add(40 * time.Second), Quiet: natzone.Duration(5 * time.Second)}
 		r, took := run(t, w.prober(t, zone, io.Discard), tick)
-		if r.Cause != natzone.Streak || took < 5*time.Second || took > 5500*time.Millisecond {
+		if r.Cause != natzone.Streak || took < 5*time.Second+Witness || took > 5500*time.Millisecond+Witness {
 			t.Errorf("%q after %v", r.Cause, took)
 		}
 		tick.Quiet = 0
-		if r, took = run(t, w.prober(t, zone, io.Discard), tick); r.Cause != natzone.Streak || took != time.Second {
+		if r, took = run(t, w.prober(t, zone, io.Discard), tick); r.Cause != natzone.Streak || took != time.Second+Witness {
 			t.Errorf("%q after %v", r.Cause, took)
 		}
 	})
@@ -207,7 +274,7 @@ func TestAFaultAtTheHandOverOfTwoProbersIsFoundInTime(t *testing.T) {
 	for phase := time.Duration(0); phase < 2500*time.Millisecond; phase += 50 * time.Millisecond {
 		in(t, func(t *testing.T, w *world) {
 			fault := 62*time.Second + phase
-			w.broken = func(after time.Duration) bool { return after >= fault }
+			w.dies(fault)
 			p := w.prober(t, zone, io.Discard)
 			verdicts := make(chan time.Duration, 3)
 			for m := range 3 {
@@ -222,7 +289,7 @@ func TestAFaultAtTheHandOverOfTwoProbersIsFoundInTime(t *testing.T) {
 				}()
 			}
 			first := min(<-verdicts, <-verdicts, <-verdicts)
-			if late := first - fault; late > 1500*time.Millisecond {
+			if late := first - fault; late > 1500*time.Millisecond+Witness {
 				t.Errorf("phase %v: %v after the fault", phase, late)
 			}
 		})

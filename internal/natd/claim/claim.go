@@ -150,6 +150,8 @@ type State struct {
 // Status is what the agent says of itself.
 type Status struct {
 	Ready, Holds, Leaving bool
+	// Since when it holds; zero if it does not.
+	Since time.Time
 	// Reason why it is not ready or does not hold.
 	Reason string
 }
@@ -195,7 +197,11 @@ func (m *Machine) Step(o Observation) (Action, Status) {
 	if ready && holds && o.Leaving == "" {
 		reason = ""
 	}
-	return action, Status{Ready: ready, Holds: holds, Leaving: o.Leaving != "", Reason: reason}
+	status := Status{Ready: ready, Holds: holds, Leaving: o.Leaving != "", Reason: reason}
+	if holds {
+		status.Since = m.state.Since
+	}
+	return action, status
 }
 
 // ErrNoHook is the outcome of an answer to a lifecycle hook that does not wait: it has its answer, has run out, or there is none.

@@ -158,7 +158,7 @@ func TestAFreshInstanceClaimsStepByStep(t *testing.T) {
 	w.broken = false
 	s := w.run(20 * time.Second)
 	w.want("5s turn the source/destination check off", "5s take the zone's address", "5s take the routes", "5s complete the launch")
-	if diff := cmp.Diff(Status{Ready: true, Holds: true}, s); diff != "" {
+	if diff := cmp.Diff(Status{Ready: true, Holds: true, Since: begin.Add(5 * time.Second)}, s); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -45,6 +45,9 @@ func (c *Cloud) addInstance(i Instance) (string, error) {
 	if i.BandwidthOut > 0 && i.PublicIP == "" {
 		i.PublicIP = c.newAddress()
 	}
+	if i.SystemDiskEncrypted && i.SystemDiskKMSKeyID == "" {
+		i.SystemDiskKMSKeyID = "key-service-" + c.region()
+	}
 	c.state.Instances[i.ID] = &i
 	return i.ID, nil
 }

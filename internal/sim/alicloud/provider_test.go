@@ -173,10 +173,13 @@ func TestAnImportOfAHandMadeObjectShowsNoDifference(t *testing.T) {
 		},
 		{typeAttachment, n.custom + ":" + n.switches[2]}: {"routeTableId": n.custom, "vswitchId": n.switches[2]},
 		{typeSNAT, g.SNATTableID + ":" + snat}:           {"snatTableId": g.SNATTableID, "snatIp": eip.Address, "sourceVswitchId": n.switches[0]},
-		{typeAssociation, eip.ID + ":" + g.ID}:           {"allocationId": eip.ID, "instanceId": g.ID, "instanceType": "Nat", "force": false},
-		{typeEIP, eip.ID}:                                {"bandwidth": "5"},
-		{typeVSwitch, n.switches[1]}:                     {"vpcId": n.vpc, "cidrBlock": "10.0.1.0/24"},
-		{typeGateway, g.ID}:                              {"vpcId": n.vpc, "vswitchId": n.switches[0], "natType": "Enhanced"},
+		// The last two are shown, are not the cloud's choice, and would replace: a program has to ignore them.
+		{typeAssociation, eip.ID + ":" + g.ID}: {
+			"allocationId": eip.ID, "instanceId": g.ID, "instanceType": "Nat", "force": false, "vpcId": n.vpc, "privateIpAddress": "192.0.2.1",
+		},
+		{typeEIP, eip.ID}:            {"bandwidth": "5"},
+		{typeVSwitch, n.switches[1]}: {"vpcId": n.vpc, "cidrBlock": "10.0.1.0/24"},
+		{typeGateway, g.ID}:          {"vpcId": n.vpc, "vswitchId": n.switches[0], "natType": "Enhanced"},
 	} {
 		got, outputs, ok, err := n.Read(background, id[0], id[1])
 		if err != nil || !ok {

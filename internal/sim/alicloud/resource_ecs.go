@@ -28,6 +28,7 @@ var instanceKind = kind{
 			"instanceType": i.InstanceType, "keyName": i.KeyName, "roleName": i.RoleName,
 			"instanceChargeType": i.ChargeType, "internetChargeType": i.InternetChargeType,
 			"internetMaxBandwidthOut": float64(i.BandwidthOut), "securityGroups": values(i.SecurityGroups),
+			"systemDiskEncrypted": i.SystemDiskEncrypted, "systemDiskKmsKeyId": i.SystemDiskKMSKeyID,
 			"userData": i.UserData, "deletionProtection": i.DeletionProtection, "status": string(i.Status),
 			"cpu": 1.0, "memory": 1024.0, "osType": "linux", "osName": "Linux", "systemDiskId": "d-" + i.ID,
 			"deploymentSetGroupNo": "",
@@ -102,6 +103,7 @@ func instanceOf(o sim.Object) Instance {
 		InternetChargeType: or(text(o, "internetChargeType"), "PayByTraffic"),
 		BandwidthOut:       number(o, "internetMaxBandwidthOut"), SecurityGroups: texts(o, "securityGroups"),
 		UserData: text(o, "userData"), DeletionProtection: truth(o, "deletionProtection"),
+		SystemDiskEncrypted: truth(o, "systemDiskEncrypted"), SystemDiskKMSKeyID: text(o, "systemDiskKmsKeyId"),
 	}
 }
 

@@ -63,7 +63,11 @@ var eipAssociationKind = kind{
 		if !ok || e.InstanceID != part[1] || e.InstanceID == "" {
 			return nil, false
 		}
-		return sim.Object{"allocationId": e.ID, "instanceId": e.InstanceID, "instanceType": e.InstanceType, "mode": "NAT"}, true
+		vpc, private := c.insideOf(e.InstanceID)
+		return sim.Object{
+			"allocationId": e.ID, "instanceId": e.InstanceID, "instanceType": e.InstanceType, "mode": "NAT",
+			"vpcId": vpc, "privateIpAddress": private,
+		}, true
 	},
 	remove: func(c *Cloud, id string, _ sim.Object) error {
 		part := ids(id, 2)
@@ -74,6 +78,23 @@ var eipAssociationKind = kind{
 		return err
 	},
 }
+
+// insideOf is what DescribeEipAddresses may show of the other side of an
+// association: the VPC, and the private address, of a gateway or an instance.
+// (Whether it shows them for every kind is not documented.)
+func (c *Cloud) insideOf(id string) (vpc, private string) {
+	if g, ok := c.state.NATGateways[id]; ok {
+		return g.VPCID, natPrivateIP
+	}
+	if i, ok := c.state.Instances[id]; ok {
+		return i.VPCID, i.PrivateIP
+	}
+	return "", ""
+}
+
+// natPrivateIP stands for the address that a NAT gateway has in its vSwitch,
+// which nothing here routes to.
+const natPrivateIP = "192.0.2.1"
 
 func associate(c *Cloud, o sim.Object) (string, error) {
 	eip, instance := text(o, "allocationId"), text(o, "instanceId")

@@ -180,13 +180,13 @@ var routeEntryKind = kind{
 		}
 		return c.DeleteRouteEntry(part[0], cidr.Masked(), part[4])
 	},
-	adopt: func(c *Cloud, id string, _ sim.Object) error {
+	adopt: func(c *Cloud, id string, o sim.Object) error {
 		part := ids(id, 5)
 		cidr, err := prefix(sim.Object{"destinationCidrblock": part[2]}, "destinationCidrblock")
 		if err != nil {
 			return err
 		}
-		return c.AddRoute(part[0], RouteEntry{CIDR: cidr, HopType: HopType(part[3]), HopID: part[4]})
+		return c.AddRoute(part[0], RouteEntry{Name: text(o, "name"), CIDR: cidr, HopType: HopType(part[3]), HopID: part[4]})
 	},
 }
 
@@ -209,7 +209,7 @@ func createRoute(c *Cloud, in sim.Object) (string, error) {
 		_, ok := routeAt(c, id)
 		return ok
 	}
-	err = c.CreateRouteEntry(table, RouteEntry{CIDR: p, HopType: hop.Type, HopID: hop.ID})
+	err = c.CreateRouteEntry(table, RouteEntry{Name: text(in, "name"), CIDR: p, HopType: hop.Type, HopID: hop.ID})
 	switch {
 	case IsCode(err, CodeRouteDuplicated) && find():
 		return "", fmt.Errorf("%w: the route entry already existed, please import it using ID %q", err, id)

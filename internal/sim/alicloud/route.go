@@ -19,7 +19,7 @@ func (t *RouteTable) index(cidr netip.Prefix) int {
 }
 
 // CreateRouteEntry adds a custom entry: Pending first, then Available. Of e
-// only CIDR (host bits are dropped), HopType (default Instance) and HopID
+// only Name, CIDR (host bits are dropped), HopType (default Instance) and HopID
 // count. While another route task of the VPC is under way it fails with
 // [CodeTaskConflict], if the destination has an entry already with
 // [CodeRouteDuplicated].
@@ -30,7 +30,7 @@ func (c *Cloud) CreateRouteEntry(table string, e RouteEntry) error {
 	if !e.CIDR.IsValid() || !e.CIDR.Addr().Is4() {
 		return fail(CodeInvalid, "destination: %q: is not an IPv4 prefix", e.CIDR)
 	}
-	e = RouteEntry{CIDR: e.CIDR.Masked(), HopType: e.HopType, HopID: e.HopID, Type: Custom, Status: Pending}
+	e = RouteEntry{Name: e.Name, CIDR: e.CIDR.Masked(), HopType: e.HopType, HopID: e.HopID, Type: Custom, Status: Pending}
 	return c.task(c.routerOf(table), CodeTaskConflict, func() error {
 		t, err := get(c.state.RouteTables, "route table", table)
 		if err != nil {
@@ -129,6 +129,23 @@ func (c *Cloud) DeleteRouteEntry(table string, cidr netip.Prefix, hopID string) 
 		c.setStatus(t, i, Deleting)
 		return nil
 	}, func() { c.settleEntry(table, cidr) })
+}
+
+// ModifyRouteEntry names the custom entry of a destination, as somebody does in
+// the console: no resource of the provider v1.217.2 calls it.
+func (c *Cloud) ModifyRouteEntry(table string, cidr netip.Prefix, name string) error {
+	return c.change(func() error {
+		t, err := get(c.state.RouteTables, "route table", table)
+		if err != nil {
+			return err
+		}
+		i := t.index(cidr)
+		if i < 0 || !isCustom(t.Entries[i]) {
+			return fail(CodeRouteNotFound, "%s: %s has no custom entry for it", cidr, table)
+		}
+		t.Entries[i].Name = name
+		return nil
+	})
 }
 
 // settleEntry completes what is under way on an entry.

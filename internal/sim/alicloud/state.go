@@ -98,6 +98,9 @@ type RouteTable struct {
 
 // RouteEntry sends a destination to a next hop.
 type RouteEntry struct {
+	// Name is empty for an entry that was made without one, in the console or
+	// by the NAT service.
+	Name    string       `json:"name,omitempty"`
 	CIDR    netip.Prefix `json:"cidr"`
 	HopType HopType      `json:"hopType"`
 	HopID   string       `json:"hopId,omitempty"`
@@ -132,6 +135,10 @@ type Instance struct {
 	UserData           string   `json:"userData,omitempty"` // plain or base64
 	DeletionProtection bool     `json:"deletionProtection,omitempty"`
 	Status             Status   `json:"status"`
+	// SystemDiskEncrypted gives the disk a key of the service's, if the caller
+	// names none in SystemDiskKMSKeyID.
+	SystemDiskEncrypted bool   `json:"systemDiskEncrypted,omitempty"`
+	SystemDiskKMSKeyID  string `json:"systemDiskKmsKeyId,omitempty"`
 	// Forwards says that a hand-made instance forwards and translates, and
 	// that its security groups let it: what cannot be read off its user data.
 	Forwards bool `json:"forwards,omitempty"`
