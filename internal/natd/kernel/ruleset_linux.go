@@ -66,9 +66,16 @@ func inputRules(c Config) [][]expr.Any {
 	return rules
 }
 
-// forwardRules: an invalid packet is not translated, so it must not leave; a packet from within an unknown connection is answered.
+// segment is the largest TCP segment that fits the Internet's 1500 bytes: less 20 each for the headers of IPv4 and TCP.
+const segment = 1460
+
+// forwardRules: an invalid packet is not translated, so it must not leave; a packet from within an unknown connection is answered. Both
+// ends of a connection to the Internet are told segments that fit it, as a NAT gateway does: interfaces of a VPC take 9001 bytes, and
+// where the ICMP message that says so gets lost on the way, a connection would hang for ever.
 func forwardRules(c Config) [][]expr.Any {
 	rules := [][]expr.Any{
+		rule(client(source), outside(destination), tcp(), opens(), clamp(segment)),
+		rule(client(destination), outside(source), tcp(), opens(), clamp(segment)),
 		rule(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
 		rule(client(source), outside(destination), ctState(expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
 	}
@@ -266,13 +273,28 @@ func portIs(port uint16) []expr.Any {
 		equal(binaryutil.BigEndian.PutUint16(port)...)}
 }
 
-// notFirst matches TCP packets that do not begin a connection: of FIN, SYN, RST and ACK not SYN alone.
-func notFirst() []expr.Any {
-	const fin, syn, rst, ack = 1, 2, 4, 16
+// Flags of a TCP header.
+const fin, syn, rst, ack = 1, 2, 4, 16
+
+func flags(mask byte, op expr.CmpOp, value byte) []expr.Any {
 	return []expr.Any{
 		&expr.Payload{DestRegister: 1, Base: expr.PayloadBaseTransportHeader, Offset: 13, Len: 1},
-		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{fin | syn | rst | ack}, Xor: []byte{0}},
-		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{syn}}}
+		&expr.Bitwise{SourceRegister: 1, DestRegister: 1, Len: 1, Mask: []byte{mask}, Xor: []byte{0}},
+		&expr.Cmp{Op: op, Register: 1, Data: []byte{value}}}
+}
+
+// notFirst matches TCP packets that do not begin a connection: of FIN, SYN, RST and ACK not SYN alone.
+func notFirst() []expr.Any { return flags(fin|syn|rst|ack, expr.CmpOpNeq, syn) }
+
+// opens matches the TCP packets that say how large a segment their sender takes: SYN, and SYN with ACK.
+func opens() []expr.Any { return flags(syn|rst, expr.CmpOpEq, syn) }
+
+// clamp lowers the largest segment that the packet announces, if it announces one. The kernel never raises it.
+func clamp(size uint16) []expr.Any {
+	const maximumSegmentSize = 2 // kind of the option; its value begins at the third byte
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: binaryutil.BigEndian.PutUint16(size)},
+		&expr.Exthdr{SourceRegister: 1, Type: maximumSegmentSize, Offset: 2, Len: 2, Op: expr.ExthdrOpTcpopt}}
 }
 
 func ctState(bits uint32) []expr.Any {

@@ -100,6 +100,8 @@ func ruleText(exprs []expr.Any) string {
 			out = append(out, fmt.Sprintf("%s %s@%s", loaded, map[bool]string{true: "!= "}[e.Invert], e.SetName))
 		case *expr.Immediate:
 			loaded = valueText("addr", e.Data)
+		case *expr.Exthdr:
+			out = append(out, exthdrText(loaded, e))
 		case *expr.NAT:
 			out = append(out, natText(loaded, e))
 		case *expr.Reject:
@@ -163,7 +165,7 @@ func valueText(of string, data []byte) string {
 	switch {
 	case len(data) == 4 && (strings.Contains(of, "addr")):
 		return netip.AddrFrom4([4]byte(data)).String()
-	case len(data) == 2 && of == "dport":
+	case len(data) == 2:
 		return fmt.Sprint(binary.BigEndian.Uint16(data))
 	case len(data) == 1 && of == "l4proto" && data[0] == 6:
 		return "tcp"
@@ -186,6 +188,13 @@ func natText(loaded string, e *expr.NAT) string {
 		return "snat to " + loaded + " fully-random"
 	}
 	return fmt.Sprintf("nat %+v %s", n, loaded)
+}
+
+func exthdrText(loaded string, e *expr.Exthdr) string {
+	if e.Op == expr.ExthdrOpTcpopt && e.Type == 2 && e.Offset == 2 && e.Len == 2 && e.SourceRegister == 1 && e.DestRegister == 0 {
+		return "tcp option maxseg size set " + loaded
+	}
+	return fmt.Sprintf("exthdr %+v %s", *e, loaded)
 }
 
 func rejectText(e *expr.Reject) string {
