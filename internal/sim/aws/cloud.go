@@ -298,15 +298,21 @@ func (c *Cloud) await(ctx context.Context, timeout time.Duration, done func(*sta
 // pass lets time go on until something may have changed; changed is closed when it has.
 func (c *Cloud) pass(ctx context.Context, deadline time.Time, changed <-chan struct{}) error {
 	byClock := c.opts.Clock != nil
-	wait, limit := patience, deadline
+	wait, limit, over := patience, deadline, false
 	if byClock {
-		if limit = c.Now(); !limit.Before(deadline) {
-			return errWaited
+		// What was due before the deadline has happened before it, however late this machine comes to do it.
+		if now := c.Now(); now.Before(deadline) {
+			limit = now
+		} else {
+			over = true
 		}
 		wait = c.untilDue(deadline)
 	}
 	if c.next(limit) {
 		return ctx.Err()
+	}
+	if over {
+		return errWaited
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -337,6 +338,16 @@ func TestARealClockNeedsNobodyToMoveIt(t *testing.T) {
 	<-claimed
 	cancel()
 	<-ended
+}
+
+// A machine that has much else to do looks at its clock late: here an hour later each time, of which a NAT gateway is given a quarter.
+func TestWhatIsDueBeforeADeadlineIsDoneHoweverLateTheClockIsLookedAt(t *testing.T) {
+	var looks atomic.Int64
+	began := time.Now()
+	w := newWorld(t, aws.Options{Clock: func() time.Time { return began.Add(time.Duration(looks.Add(1)) * time.Hour) }}).network().standby()
+	if way := w.way(); !way.Works || way.Hop != aws.HopGateway {
+		t.Errorf("%s", way)
+	}
 }
 
 func TestTheMetadataTreeIsListed(t *testing.T) {
