@@ -4,9 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
+	"strings"
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
+	"polynat/internal/problem"
 )
 
 // Found is a VPC with its zones.
@@ -30,7 +34,7 @@ func Find(ctx *pulumi.Context, args *Args) (*Found, error) {
 	l := &lookup{ctx: ctx, by: pulumi.Provider(args.Provider)}
 	vpc, err := l.vpc(args.VPC)
 	if err != nil {
-		return nil, fmt.Errorf("vpc: %s: %w", args.VPC, err)
+		return nil, args.VPC.unfound(err)
 	}
 	found := &Found{VPCID: vpc.Id, CIDRs: []string{vpc.CidrBlock}}
 	for _, a := range vpc.CidrBlockAssociations {
@@ -50,6 +54,20 @@ func Find(ctx *pulumi.Context, args *Args) (*Found, error) {
 		return nil, err
 	}
 	return found, ctx.Log.Info(Describe(args.VPC.String()+" is "+vpc.Id, found.Zones), nil)
+}
+
+// unfound says why a VPC was not found.
+func (v VPC) unfound(err error) error {
+	p := problem.Problem{Field: "vpc", Value: strconv.Quote(v.String()), WayOut: "look it up in the console of the region that the provider has"}
+	switch {
+	case problem.Nothing(err):
+		p.Rule = "is no VPC of the account in this region: the lookup found none"
+	case strings.Contains(err.Error(), "multiple"):
+		p.Rule, p.WayOut = "are several VPCs of the region", "give its id"
+	default:
+		p.Rule, p.WayOut = "cannot be looked up: "+problem.Answer(err), "the provider needs ec2:DescribeVpcs in the region"
+	}
+	return p
 }
 
 type lookup struct {

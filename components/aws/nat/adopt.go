@@ -34,7 +34,7 @@ func (r *resolved) strangers(ctx *pulumi.Context, a *Args, name string, held []s
 			}
 			table, err := ec2.LookupRouteTable(ctx, &ec2.LookupRouteTableArgs{RouteTableId: &id}, opts...)
 			if err != nil {
-				list.Add(field+".id", id, "cannot be looked up: "+err.Error(), "name a route table of the VPC")
+				unfound(list, field+".id", id, "a route table", err, "name a route table of the VPC")
 				continue
 			}
 			for _, route := range table.Routes {
@@ -66,30 +66,25 @@ func (r *resolved) kept(ctx *pulumi.Context, a *Args, name, key string, route ec
 	case id != "":
 		found, err := ec2.LookupNatGateway(ctx, &ec2.LookupNatGatewayArgs{Id: &id}, opts...)
 		switch {
-		case gone(err), err == nil && (found.State == "deleted" || found.State == "deleting" || found.State == "failed"):
+		case problem.Nothing(err), err == nil && (found.State == "deleted" || found.State == "deleting" || found.State == "failed"):
 			return ""
 		case err != nil:
-			return "which cannot be looked up: " + err.Error()
+			return "which cannot be looked up: " + problem.Answer(err)
 		}
 		return elsewhere + ": it is not the standby of the zone"
 	}
 	if id := route.NetworkInterfaceId; id != "" {
 		found, err := ec2.LookupNetworkInterface(ctx, &ec2.LookupNetworkInterfaceArgs{Id: &id}, opts...)
 		switch {
-		case gone(err):
+		case problem.Nothing(err):
 			return ""
 		case err != nil:
-			return "which cannot be looked up: " + err.Error()
+			return "which cannot be looked up: " + problem.Answer(err)
 		case found.Tags[natzone.TagName] == physicalName(ctx, name, a) && found.Tags[natzone.TagZone] == key:
 			return ""
 		}
 	}
 	return elsewhere
-}
-
-// gone says that a lookup found nothing: a route that leads there is a black hole.
-func gone(err error) bool {
-	return err != nil && (strings.Contains(err.Error(), "no matching") || strings.Contains(err.Error(), "NotFound"))
 }
 
 // renamed refuses another name for what is deployed. Instances know what is their zone's by that name: new ones would take neither

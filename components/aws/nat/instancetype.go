@@ -3,6 +3,7 @@ package nat
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -61,6 +62,18 @@ func knownType(name string) (instanceType, bool) {
 	return instanceType{architectures: []string{f.architecture}, addresses: addresses, nitro: true}, true
 }
 
+// commonTypes are the names of the types in the table.
+func commonTypes() (names []string) {
+	for _, family := range slices.Sorted(maps.Keys(families)) {
+		for size := range families[family].sizes {
+			if name := family + "." + size; !slices.Contains(families[family].absent, size) {
+				names = append(names, name)
+			}
+		}
+	}
+	return slices.Sorted(slices.Values(names))
+}
+
 // lookupType asks EC2 for a type that the table does not have.
 func lookupType(ctx *pulumi.Context, name string, opts ...pulumi.InvokeOption) (instanceType, error) {
 	found, err := ec2.GetInstanceType(ctx, &ec2.GetInstanceTypeArgs{InstanceType: name}, opts...)
@@ -82,7 +95,12 @@ func (r *resolved) types(ctx *pulumi.Context, args *Args, list *problem.List, op
 		if !ok {
 			var err error
 			if t, err = lookupType(ctx, name, opts...); err != nil {
-				list.Add(field, name, "is not an instance type that is known: "+err.Error(), "choose another, such as t4g.small or c7gn.medium")
+				const others = "choose another, such as t4g.small or c7gn.medium"
+				if strings.Contains(err.Error(), "InvalidInstanceType") {
+					list.Add(field, name, "is not an instance type", problem.Meant(name, others, commonTypes()...))
+				} else {
+					list.Add(field, name, "cannot be looked up: "+problem.Answer(err), others)
+				}
 				continue
 			}
 		}

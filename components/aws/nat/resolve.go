@@ -127,7 +127,7 @@ func (r *resolved) vpc(ctx *pulumi.Context, a *Args, list *problem.List, opts ..
 	}
 	found, err := ec2.LookupVpc(ctx, &ec2.LookupVpcArgs{Id: &id}, opts...)
 	if err != nil {
-		list.Add("vpc.id", id, "cannot be looked up: "+err.Error(), "name a VPC of the region, or give vpc.cidrs")
+		unfound(list, "vpc.id", id, "a VPC", err, "name a VPC of the region, or give vpc.cidrs")
 		return
 	}
 	if len(r.cidrs) == 0 {
@@ -152,6 +152,15 @@ func (r *resolved) ipv6(a *Args, list *problem.List) {
 	}
 }
 
+// unfound adds the problem of an id that a lookup did not find, or that could not be looked up.
+func unfound(list *problem.List, field, id, what string, err error, wayOut string) {
+	if problem.Nothing(err) {
+		list.Add(field, id, "is not "+what+" of the account in this region: the lookup found none", wayOut)
+		return
+	}
+	list.Add(field, id, "cannot be looked up: "+problem.Answer(err), wayOut)
+}
+
 // subnet finds the address of a zone.
 func (r *resolved) subnet(ctx *pulumi.Context, a *Args, key string, list *problem.List, opts ...pulumi.InvokeOption) {
 	z, field := a.Zones[key], "zones."+key
@@ -160,7 +169,7 @@ func (r *resolved) subnet(ctx *pulumi.Context, a *Args, key string, list *proble
 		found, err := ec2.LookupSubnet(ctx, &ec2.LookupSubnetArgs{Id: &id}, opts...)
 		switch {
 		case err != nil:
-			list.Add(field+".public.id", id, "cannot be looked up: "+err.Error(), "name a subnet of the region, or give its CIDR")
+			unfound(list, field+".public.id", id, "a subnet", err, "name a subnet of the region, or give its CIDR")
 			return
 		case found.AvailabilityZone != key:
 			list.Add(field+".public.id", id, "is in "+found.AvailabilityZone, "name a subnet of "+key)
@@ -219,7 +228,7 @@ func (r *resolved) given(ctx *pulumi.Context, a *Args, list *problem.List, opts 
 		}
 		found, err := ec2.GetElasticIp(ctx, &ec2.GetElasticIpArgs{Id: &id}, opts...)
 		if err != nil {
-			list.Add(field, id, "cannot be looked up: "+err.Error(), "name an Elastic IP of the account and region")
+			unfound(list, field, id, "an Elastic IP", err, "name an Elastic IP of the account and region")
 			return
 		}
 		r.publicIPs[id] = found.PublicIp
@@ -232,7 +241,7 @@ func (r *resolved) given(ctx *pulumi.Context, a *Args, list *problem.List, opts 
 			found, err := ec2.LookupNatGateway(ctx, &ec2.LookupNatGatewayArgs{Id: &id}, opts...)
 			switch {
 			case err != nil:
-				list.Add(field+".standby.gatewayId", id, "cannot be looked up: "+err.Error(), "name a NAT gateway of the VPC")
+				unfound(list, field+".standby.gatewayId", id, "a NAT gateway", err, "name a NAT gateway of the VPC")
 				continue
 			case plain(a.VPC.ID) != "" && found.VpcId != plain(a.VPC.ID):
 				list.Add(field+".standby.gatewayId", id, "is in the VPC "+found.VpcId, "name a NAT gateway of "+plain(a.VPC.ID))

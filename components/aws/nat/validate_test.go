@@ -80,7 +80,7 @@ func TestWhatCannotWorkIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		"slots":                  {with(b, func(z *nat.Zone) { z.Slot = new(int) }), "zones.eu-west-1b.slot: 0: is that of eu-west-1a too"},
 		"local zone":             {func(a *nat.Args) { a.Zones["eu-west-1-dub-1a"] = newZone("q") }, "zones.eu-west-1-dub-1a.slot: is missing"},
 		"type twice":             {func(a *nat.Args) { a.Instance.Types = []string{"t4g.nano", "t4g.nano"} }, `instance.types[1]: "t4g.nano": is there twice`},
-		"unknown type":           {func(a *nat.Args) { a.Instance.Types = []string{"t4g.gigantic"} }, `instance.types[0]: "t4g.gigantic": is not an instance type that is known`},
+		"unknown type":           {func(a *nat.Args) { a.Instance.Types = []string{"t4g.gigantic"} }, `instance.types[0]: "t4g.gigantic": is not an instance type (choose another, such as t4g.small or c7gn.medium)`},
 		"type without room":      {func(a *nat.Args) { a.Instance.Types = []string{"x9.tiny"} }, `instance.types[0]: "x9.tiny": has room for 1 IPv4 address`},
 		"two architectures":      {func(a *nat.Args) { a.Instance.Types = []string{"c7gn.large", "c6in.large"} }, `instance.types[1]: "c6in.large": is x86_64, not arm64`},
 		"architecture":           {func(a *nat.Args) { a.Instance.Architecture = "x86_64" }, `instance.types[0]: "t4g.small": is arm64, not x86_64 (leave instance.architecture out`},

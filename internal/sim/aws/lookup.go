@@ -327,7 +327,8 @@ func lookUpType(_ *Cloud, _ *state, args sim.Object) (sim.Object, error) {
 	name := sim.Text(args, "instanceType")
 	t, ok := instanceTypes[name]
 	if !ok {
-		return nil, fmt.Errorf("reading EC2 Instance Type (%s): InvalidInstanceType: The following supplied instance types do not exist: [%s]", name, name)
+		return nil, fmt.Errorf("reading EC2 Instance Type (%s): operation error EC2: DescribeInstanceTypes, https response error StatusCode: 400, "+
+			"RequestID: 00000000-0000-0000-0000-000000000000, api error InvalidInstanceType: The following supplied instance types do not exist: [%s]", name, name)
 	}
 	out := sim.Object{}
 	for _, property := range Schema().Functions["aws:ec2/getInstanceType:getInstanceType"].Result {
