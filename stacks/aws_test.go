@@ -328,9 +328,10 @@ var badAWS = []struct {
 }
 
 func TestBadInputForAWSIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
-	var text strings.Builder
+	all := newRefusals(t, "aws")
 	for _, c := range badAWS {
 		var said [2]string
+		var config map[string]string
 		for i, preview := range []bool{false, true} {
 			a := newAW(t)
 			c.change(a)
@@ -339,6 +340,7 @@ func TestBadInputForAWSIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 				t.Errorf("%s: is not refused", c.name)
 				continue
 			}
+			config = a.config
 			if said[i] = err.Error(); len(made.Objects) > 0 {
 				t.Errorf("%s: %v are registered", c.name, made.URNs())
 			}
@@ -346,9 +348,9 @@ func TestBadInputForAWSIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		if said[0] != said[1] {
 			t.Errorf("%s: a preview says something else:\n%s\nthan the update:\n%s", c.name, said[1], said[0])
 		}
-		fmt.Fprintf(&text, "# %s\n%s\n\n", c.name, said[0])
+		all.add(c.name, config, nil, said[0])
 	}
-	recorder.GoldenText(t, "refusals-aws", text.String(), "read the messages as somebody who has just made the mistake")
+	all.golden("refusals-aws", "mistakes-aws")
 }
 
 // What only a lookup shows is refused when there is a provider, and nothing else yet.

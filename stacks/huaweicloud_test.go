@@ -431,9 +431,11 @@ var badHuaweicloud = []struct {
 }
 
 func TestBadInputForHuaweiCloudIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
-	var text strings.Builder
+	all := newRefusals(t, "huaweicloud")
 	for _, c := range badHuaweicloud {
 		var said [2]string
+		var config map[string]string
+		var last map[string]any
 		for i, preview := range []bool{false, true} {
 			h := newHW(t)
 			c.change(h)
@@ -442,6 +444,7 @@ func TestBadInputForHuaweiCloudIsRefusedBeforeAnythingIsRegistered(t *testing.T)
 				t.Errorf("%s: is not refused", c.name)
 				continue
 			}
+			config, last = h.config, h.last
 			if said[i] = err.Error(); len(made.Objects) > 0 {
 				t.Errorf("%s: %v are registered", c.name, made.URNs())
 			}
@@ -449,9 +452,9 @@ func TestBadInputForHuaweiCloudIsRefusedBeforeAnythingIsRegistered(t *testing.T)
 		if said[0] != said[1] {
 			t.Errorf("%s: a preview says something else:\n%s\nthan the update:\n%s", c.name, said[1], said[0])
 		}
-		fmt.Fprintf(&text, "# %s\n%s\n\n", c.name, said[0])
+		all.add(c.name, config, last, said[0])
 	}
-	recorder.GoldenText(t, "refusals-huaweicloud", text.String(), "read the messages as somebody who has just made the mistake")
+	all.golden("refusals-huaweicloud", "mistakes-huaweicloud")
 }
 
 func TestWhatDoesNotMatterOnHuaweiCloudIsNotRefused(t *testing.T) {

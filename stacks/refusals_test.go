@@ -1,8 +1,7 @@
 package stacks_test
 
 import (
-	"fmt"
-	"strings"
+	"maps"
 	"testing"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -236,19 +235,19 @@ var badMoves = []struct {
 
 // The golden file holds every message in one place, to be read: field, value, rule, way out.
 func TestBadInputIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
-	var text strings.Builder
+	all := newRefusals(t, "alicloud")
 	for _, c := range badConfigs {
-		in := &input{t: t, config: setupConfig(t, "alicloud")}
+		in := &input{t: t, config: maps.Clone(all.dev)}
 		c.change(in)
-		fmt.Fprintf(&text, "# %s\n%s\n\n", c.name, in.refused(c.name))
+		all.add(c.name, in.config, in.last, in.refused(c.name))
 	}
 	for _, c := range badMoves {
 		in := &input{t: t}
 		in.config, in.cloud = existing(t)
 		c.change(in)
-		fmt.Fprintf(&text, "# %s\n%s\n\n", c.name, in.refused(c.name))
+		all.add(c.name, in.config, in.last, in.refused(c.name))
 	}
-	recorder.GoldenText(t, "refusals", text.String(), "read the messages as somebody who has just made the mistake")
+	all.golden("refusals", "mistakes")
 }
 
 // refused runs the program and returns what it says, the same in a preview.

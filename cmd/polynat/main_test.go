@@ -205,6 +205,7 @@ func TestAWrongConfigurationIsRefusedBeforeAnythingIsRehearsed(t *testing.T) {
 		{"  main:\n", "  main:\n          speed: 5\n", "alicloud.migration.addresses.main.speed: is not a known key (use one of bandwidth, internetChargeType)"},
 		{"stage: adopt", "stage: Adopt", `alicloud.migration.stage: "Adopt": is not a stage (did you mean adopt?)`},
 		{"polynat:alicloud:", "polynat:alicluod:", "polynat:alicluod: is not a known key (did you mean alicloud?)"},
+		{"stage: adopt", "stage: switch", "This is the rehearsal of a new stack: give what a deployed one has with --from-export"},
 		{"alicloud:region: cn-hangzhou", "alicloud:region: hangzhou", `alicloud:region: "hangzhou": is no region of Alibaba Cloud (set the region of the VPC, such as: `},
 		{"huaweicloud:region: cn-north-4", "", "huaweicloud:region: is missing (set the region of the VPC: pulumi config set huaweicloud:region cn-north-4)"},
 		{"name: polynat\n", "name: egress\n", `project "egress": is not the program that polynat rehearses`},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -11,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"polynat/internal/engine"
+	"polynat/internal/migration"
 	"polynat/internal/rehearsal"
 	"polynat/internal/terminal"
 	"polynat/stacks"
@@ -98,7 +100,12 @@ func refuse(dir, project, stack string, config map[string]string, export []byte)
 	if err != nil {
 		return err
 	}
-	return stacks.CheckFile(stacks.Setups(), dir, stacks.Stack{Project: project, Name: stack, Config: config, Last: last})
+	err = stacks.CheckFile(stacks.Setups(), dir, stacks.Stack{Project: project, Name: stack, Config: config, Last: last})
+	var refusal *migration.Refusal
+	if export == nil && errors.As(err, &refusal) {
+		return fmt.Errorf("%w\nThis is the rehearsal of a new stack: give what a deployed one has with --from-export", err)
+	}
+	return err
 }
 
 // rehearsable is a setup that can be rehearsed.

@@ -24,7 +24,10 @@ var key = regexp.MustCompile(`^[a-z][a-z0-9-]{0,30}$`)
 // Validate returns every problem that can be seen without looking at the cloud, or nil. The field paths are those of the
 // stack configuration.
 func (a *Args) Validate() error {
-	_, err := a.spec()
+	spec, err := a.spec()
+	if err == nil && a.VPCID == "" { // a network that has still to be made holds nothing to look at
+		_, err = migration.Decide(spec, nil, a.Record.internal())
+	}
 	return err
 }
 
