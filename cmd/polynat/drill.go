@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -59,19 +61,20 @@ func runDrills(c *cobra.Command, out *output, flags drillFlags, names []string) 
 		return errors.New("--runs and --parallel: must not be negative")
 	}
 	if flags.logs != "" {
-		if err := os.MkdirAll(flags.logs, 0o700); err != nil {
+		giveBack, err := makeFolder(flags.logs)
+		if err != nil {
 			return err
 		}
+		defer giveBack()
 	}
 	ctx, stop := signal.NotifyContext(c.Context(), syscall.SIGTERM)
 	defer stop()
 	progress := terminal.NewStatus(c.ErrOrStderr())
 	report, err := drill.Run(ctx, drill.Options{
 		Names: names, Runs: flags.runs, Parallel: flags.parallel, Logs: flags.logs,
+		Begins: progress.Step,
 		Progress: func(name string, run, runs int, failed error) {
-			if run == runs || c.ErrOrStderr() == os.Stderr {
-				progress.Step(fmt.Sprintf("%s %d/%d runs", name, run, runs))
-			}
+			progress.Detail(fmt.Sprintf("%d of %d runs", run, runs))
 			if failed != nil {
 				progress.Print(fmt.Sprintf("%s: %v", name, failed))
 			}
@@ -86,4 +89,31 @@ func runDrills(c *cobra.Command, out *output, flags drillFlags, names []string) 
 		return noVerdict{err}
 	}
 	return nil
+}
+
+// makeFolder makes a folder, and returns what gives it, what was made above it and all that is in it then to the user who called
+// sudo: .polynat holds the playground too, which needs no root.
+func makeFolder(dir string) (giveBack func(), err error) {
+	first := filepath.Clean(dir) // that is not there yet
+	for {
+		above := filepath.Dir(first)
+		if _, err := os.Stat(above); err == nil || above == first {
+			break
+		}
+		first = above
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	uid, errUser := strconv.Atoi(os.Getenv("SUDO_UID"))
+	gid, errGroup := strconv.Atoi(os.Getenv("SUDO_GID"))
+	if errUser != nil || errGroup != nil {
+		return func() {}, nil
+	}
+	return func() {
+		// What cannot be given back stays root's, which is no reason to fail.
+		_ = filepath.WalkDir(first, func(path string, _ os.DirEntry, err error) error {
+			return errors.Join(err, os.Lchown(path, uid, gid))
+		})
+	}, nil
 }

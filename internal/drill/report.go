@@ -6,8 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"polynat/internal/terminal"
 )
 
 // Report of all drills.
@@ -15,6 +16,8 @@ type Report struct {
 	// OK says that every bound held.
 	OK     bool     `json:"-"`
 	Drills []Result `json:"drills"`
+	// CutShort says that somebody ended the drill: only what was held until then is in it.
+	CutShort bool `json:"cutShort,omitempty"`
 	// NetworkService that configured the interfaces of the instances, with its version; empty where this machine has none, and the
 	// lab configured them.
 	NetworkService string `json:"networkService,omitempty"`
@@ -167,16 +170,17 @@ func collect(d drill, runs []measure) Result {
 
 // Text writes the report for people: a table, and what went wrong below it.
 func (r *Report) Text(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "drill\truns\tdecided s\tmax\tno new connection s\tmax\tlost\tof\tcut\tof\ttransitions\tAPI calls\t")
+	t := terminal.NewTable("drill", "runs", "decided\nseconds", "no answer\nseconds", "lost", "cut", "moves", "API\ncalls")
 	for _, d := range r.Drills {
-		fmt.Fprintf(t, "%s\t%d\t%.2f\t%.2f\t%.2f\t%.2f\t%d\t%d\t%d\t%d\t%d\t%d\t\n", d.Name, d.Runs, d.DecideSeconds.Median, d.DecideSeconds.Max,
-			d.OutageSeconds.Median, d.OutageSeconds.Max, d.LostConnections, d.AttemptedConnections, d.CutConnections, d.EstablishedConnections,
-			d.Transitions, d.APICalls)
+		t.Row(d.Name, d.Runs, d.DecideSeconds, d.OutageSeconds, fmt.Sprintf("%d/%d", d.LostConnections, d.AttemptedConnections),
+			fmt.Sprintf("%d/%d", d.CutConnections, d.EstablishedConnections), d.Transitions, d.APICalls)
 	}
-	if err := t.Flush(); err != nil {
+	if err := t.Write(w); err != nil {
 		return err
 	}
+	fmt.Fprintf(w, "\n%s\n%s\n", terminal.Wrap("", "seconds are the median and the most of all runs: decided, from the fault until the routes have moved; no answer, "+
+		"without an answer to a new connection"),
+		terminal.Wrap("", "lost: new connections without an answer; cut: established ones that ended; moves of a zone and calls of the AWS API: the most in one run"))
 	for _, d := range r.Drills {
 		for _, note := range d.Notes {
 			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
@@ -201,13 +205,21 @@ func (r *Report) Text(w io.Writer) error {
 	} else {
 		fmt.Fprintf(w, "\n\nnetwork service of the instances: none: %s; not held: %s", r.noService, strings.Join(r.Skipped, ", "))
 	}
-	verdict := "ok: every bound held"
-	if !r.OK {
-		verdict = "FAILED"
+	verdict := terminal.Paint(w, terminal.Good, "ok: every bound held")
+	switch {
+	case r.CutShort && len(r.Drills) == 0:
+		verdict = terminal.Paint(w, terminal.Unclear, "cut short before the end of the first drill")
+	case r.CutShort:
+		verdict = terminal.Paint(w, terminal.Unclear, "cut short after "+r.Drills[len(r.Drills)-1].Name)
+	case !r.OK:
+		verdict = terminal.Paint(w, terminal.Bad, "FAILED")
 	}
 	_, err := fmt.Fprintf(w, "\n\ndrill: %s\n", verdict)
 	return err
 }
+
+// String is the median and the most.
+func (s Spread) String() string { return fmt.Sprintf("%.2f/%.2f", s.Median, s.Max) }
 
 func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
@@ -227,6 +239,9 @@ func (r *Report) Err() error {
 		for _, f := range d.Failed {
 			errs = append(errs, fmt.Errorf("drill %s: %s", d.Name, strings.TrimSpace(f)))
 		}
+	}
+	if r.CutShort {
+		errs = append(errs, errors.New("cut short: there is no verdict on what was not held"))
 	}
 	return errors.Join(errs...)
 }

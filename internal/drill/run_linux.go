@@ -13,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"polynat/internal/lab"
 )
@@ -27,6 +28,8 @@ type Options struct {
 	Parallel int
 	// Logs is a folder for what the programs wrote, a file for each run; empty for none.
 	Logs string
+	// Begins hears of everything that takes its time, before it begins; nil for nobody.
+	Begins func(step string)
 	// Progress hears of every run that has ended; nil for nobody. Calls do not overlap.
 	Progress func(drill string, run, runs int, err error)
 
@@ -44,7 +47,7 @@ const (
 func Names() []string {
 	var names []string
 	for _, d := range drills() {
-		names = append(names, d.name)
+		names = append(names, slug(d.name))
 	}
 	return names
 }
@@ -92,13 +95,18 @@ func (d drill) broken(r Result, untimed bool) []string {
 	return texts
 }
 
+// slug is a name that a shell takes as one word: `NAT rule lost` is nat-rule-lost. Either spelling names the drill.
+func slug(name string) string {
+	return strings.Join(strings.FieldsFunc(strings.ToLower(name), func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }), "-")
+}
+
 // Check refuses names of drills that are not known.
 func Check(names []string) error {
 	_, err := choose(names)
 	return err
 }
 
-// Run plays drills.
+// Run plays drills. When ctx ends, the report has the drills that were held until then.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	chosen, err := choose(o.Names)
 	if err != nil {
@@ -112,6 +120,9 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		return nil, err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
+	if o.Begins != nil {
+		o.Begins("build natd and the failover functions, which takes minutes the first time")
+	}
 	p, err := build(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -125,16 +136,27 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if report.NetworkService = t.version; err != nil {
 		report.noService = err.Error()
 	}
-	for _, d := range chosen {
+	for i, d := range chosen {
+		if ctx.Err() != nil {
+			break
+		}
+		if o.Begins != nil {
+			o.Begins(fmt.Sprintf("drill %d/%d: %s", i+1, len(chosen), d.name))
+		}
 		if d.asks && err != nil {
 			report.Skipped = append(report.Skipped, d.name)
 			continue
 		}
 		r, err := t.series(ctx, d)
-		if err != nil {
+		switch {
+		case err == nil:
+			report.add(r)
+		case ctx.Err() == nil:
 			return nil, err
 		}
-		report.add(r)
+	}
+	if ctx.Err() != nil {
+		report.OK, report.CutShort = false, true
 	}
 	report.finish()
 	return report, nil
@@ -152,12 +174,15 @@ func Supported() error {
 
 func choose(names []string) ([]drill, error) {
 	all := drills()
+	for i := range all {
+		all[i].name = slug(all[i].name)
+	}
 	if len(names) == 0 {
 		return all, nil
 	}
 	var chosen []drill
 	for _, name := range names {
-		i := slices.IndexFunc(all, func(d drill) bool { return d.name == name })
+		i := slices.IndexFunc(all, func(d drill) bool { return slug(d.name) == slug(name) })
 		if i < 0 {
 			return nil, fmt.Errorf("drill %q: is not known (use %s)", name, strings.Join(Names(), ", "))
 		}
@@ -285,7 +310,7 @@ func (t *runner) once(ctx context.Context, d drill, at *deployment, i int) (m me
 		if err != nil {
 			log.add("drill", err.Error())
 		}
-		file := filepath.Join(t.Logs, fmt.Sprintf("%s-%d.log", strings.ReplaceAll(d.name, " ", "-"), i+1))
+		file := filepath.Join(t.Logs, fmt.Sprintf("%s-%d.log", d.name, i+1))
 		err = errors.Join(err, os.WriteFile(file, []byte(log.String()+"\n"), 0o600))
 	}()
 	w, err := newWorld(ctx, at, t.programs, dir, log, t.service(d))

@@ -14,6 +14,7 @@ type Options struct {
 	Runs     int
 	Parallel int
 	Logs     string
+	Begins   func(step string)
 	Progress func(drill string, run, runs int, err error)
 }
 

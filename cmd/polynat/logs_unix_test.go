@@ -1,0 +1,39 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+)
+
+func TestLogsUnderSudoBelongToTheUserWithAllThatWasMadeForThem(t *testing.T) {
+	uid, gid := os.Getuid(), os.Getgid()
+	if uid == 0 {
+		uid, gid = 4711, 4712
+	}
+	t.Setenv("SUDO_UID", strconv.Itoa(uid))
+	t.Setenv("SUDO_GID", strconv.Itoa(gid))
+	dir := t.TempDir()
+	giveBack, err := makeFolder(filepath.Join(dir, ".polynat", "logs"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(dir, ".polynat", "logs", "reboot-1.log")
+	if err := os.WriteFile(log, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	giveBack()
+	for path, want := range map[string]int{log: uid, filepath.Dir(log): uid, filepath.Join(dir, ".polynat"): uid, dir: os.Getuid()} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := int(info.Sys().(*syscall.Stat_t).Uid); got != want {
+			t.Errorf("%s belongs to %d, want %d", path, got, want)
+		}
+	}
+}
