@@ -97,7 +97,7 @@ func TestALookupThatFailsSaysWhatWasLookedFor(t *testing.T) {
 		_, err = discovery.Find(ctx, &args)
 		return err
 	}, recorder.Options{Invoke: n.answer})
-	if err == nil || !strings.Contains(err.Error(), "vpc: app=shop, env=prod: ") {
+	if err == nil || !strings.Contains(err.Error(), `vpc: "app=shop, env=prod": `) {
 		t.Errorf("error %v", err)
 	}
 }
