@@ -366,8 +366,17 @@ func (s *Server) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc
 	return &pulumirpc.DiffResponse{Changes: pulumirpc.DiffResponse_DIFF_NONE}, nil
 }
 
+// Configurable is a [Cloud] to which it matters how its provider is configured.
+type Configurable interface {
+	// Configure takes the provider's arguments. Those that are blocks come as Pulumi's SDKs send them, as JSON.
+	Configure(args Object)
+}
+
 // Configure says what the Server supports.
-func (s *Server) Configure(context.Context, *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+func (s *Server) Configure(_ context.Context, req *pulumirpc.ConfigureRequest) (*pulumirpc.ConfigureResponse, error) {
+	if c, ok := s.cloud.(Configurable); ok {
+		c.Configure(req.GetArgs().AsMap())
+	}
 	return &pulumirpc.ConfigureResponse{SupportsPreview: true}, nil
 }
 

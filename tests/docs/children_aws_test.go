@@ -142,7 +142,7 @@ var awsActions = map[string][]string{
 	"cloudwatch/dashboard:Dashboard":                             {"cloudwatch:PutDashboard", "cloudwatch:DeleteDashboards"},
 	"cloudwatch/eventRule:EventRule":                             {"events:PutRule", "events:DeleteRule", "events:TagResource"},
 	"cloudwatch/eventTarget:EventTarget":                         {"events:PutTargets", "events:RemoveTargets"},
-	"cloudwatch/logGroup:LogGroup":                               {"logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:DeleteLogGroup", "logs:TagResource"},
+	"cloudwatch/logGroup:LogGroup":                               {"logs:CreateLogGroup", "logs:PutRetentionPolicy", "logs:DeleteLogGroup", "logs:TagResource", "logs:AssociateKmsKey", "logs:DisassociateKmsKey"},
 	"cloudwatch/metricAlarm:MetricAlarm":                         {"cloudwatch:PutMetricAlarm", "cloudwatch:DeleteAlarms", "cloudwatch:TagResource"},
 	"ec2/eip:Eip":                                                {"ec2:AllocateAddress", "ec2:ReleaseAddress", "ec2:CreateTags"},
 	"ec2/internetGateway:InternetGateway":                        {"ec2:CreateInternetGateway", "ec2:AttachInternetGateway", "ec2:DetachInternetGateway", "ec2:DeleteInternetGateway", "ec2:CreateTags"},
@@ -166,7 +166,7 @@ var awsActions = map[string][]string{
 	"lambda/permission:Permission":                               {"lambda:AddPermission", "lambda:RemovePermission"},
 	// S3 asks for the same action when the block is deleted.
 	"s3/bucketPublicAccessBlock:BucketPublicAccessBlock":    {"s3:PutBucketPublicAccessBlock"},
-	"s3/bucketObjectv2:BucketObjectv2":                      {"s3:PutObject", "s3:DeleteObject", "s3:PutObjectTagging"},
+	"s3/bucketObjectv2:BucketObjectv2":                      {"s3:PutObject", "s3:AbortMultipartUpload", "s3:DeleteObject"},
 	"s3/bucketPolicy:BucketPolicy":                          {"s3:PutBucketPolicy", "s3:GetBucketPolicy", "s3:DeleteBucketPolicy"},
 	"s3/bucketV2:BucketV2":                                  {"s3:CreateBucket", "s3:DeleteBucket", "s3:PutBucketTagging"},
 	"scheduler/schedule:Schedule":                           {"scheduler:CreateSchedule", "scheduler:DeleteSchedule"},

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"slices"
 
 	"polynat/internal/natzone"
 )
@@ -38,7 +39,9 @@ func (a *Args) dashboardBody(standbys []string) (string, error) {
 	for _, w := range widgets {
 		top = w.Height
 	}
-	for i, g := range a.graphs(standbys) {
+	// CloudWatch refuses a graph without a line, such as that of the gateways where there is none.
+	drawn := slices.DeleteFunc(a.graphs(standbys), func(g graph) bool { return len(g.lines) == 0 })
+	for i, g := range drawn {
 		properties := map[string]any{
 			"title": g.title, "region": a.Account.Region, "view": "timeSeries", "stat": g.statistic, "period": minute, "metrics": g.lines,
 		}

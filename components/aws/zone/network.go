@@ -29,7 +29,7 @@ func (z *Zone) securityGroup() (err error) {
 		ipv4, ipv6 pulumi.StringPtrInput
 	}{{"egress-ipv4", pulumi.String("0.0.0.0/0"), nil}, {"egress-ipv6", nil, pulumi.String("::/0")}} {
 		rule, err := vpc.NewSecurityGroupEgressRule(z.ctx, z.childName(out.kind), &vpc.SecurityGroupEgressRuleArgs{
-			SecurityGroupId: z.group.ID(), IpProtocol: pulumi.String("-1"), CidrIpv4: out.ipv4, CidrIpv6: out.ipv6,
+			SecurityGroupId: z.group.ID(), IpProtocol: pulumi.String("-1"), CidrIpv4: out.ipv4, CidrIpv6: out.ipv6, Tags: z.ruleTags(),
 		}, z.childOpts()...)
 		if err != nil {
 			return err
@@ -60,7 +60,7 @@ func (z *Zone) securityGroup() (err error) {
 
 // admit lets in what args name, of every protocol if they name none.
 func (z *Zone) admit(key string, args *vpc.SecurityGroupIngressRuleArgs) error {
-	args.SecurityGroupId = z.group.ID()
+	args.SecurityGroupId, args.Tags = z.group.ID(), z.ruleTags()
 	if args.IpProtocol == nil {
 		args.IpProtocol = pulumi.String("-1")
 	}

@@ -85,6 +85,14 @@ func (z *Zone) childOpts(extra ...pulumi.ResourceOption) []pulumi.ResourceOption
 	return append([]pulumi.ResourceOption{pulumi.Parent(z), pulumi.Provider(z.args.Provider)}, extra...)
 }
 
+// ruleTags are the user's: nil without any, for AWS knows no empty ones, and a refresh would find them gone.
+func (z *Zone) ruleTags() pulumi.StringMapInput {
+	if len(z.args.Tags) == 0 {
+		return nil
+	}
+	return pulumi.ToStringMap(z.args.Tags)
+}
+
 // tags are the user's and a name.
 func (z *Zone) tags(kind string) map[string]string {
 	tags := map[string]string{"Name": z.args.Names.Prefix + "-" + kind}

@@ -23,6 +23,8 @@ type Cloud struct {
 	OnEvent func(Event)
 
 	opts Options
+	// defaultTags of the provider; guarded by mu. They are no state of the region: whoever works on a clone configures it.
+	defaultTags map[string]any
 
 	// turn is held by whoever changes the state, until OnChange has returned; mu only while the state is read or written.
 	// Lock turn first.

@@ -277,7 +277,7 @@ var watchRecords = map[string]record{
 		},
 	},
 	"aws:cloudwatch/dashboard:Dashboard": {
-		name: by("dashboardName"), check: checkJSON("InvalidParameterInput", "dashboardBody"),
+		name: by("dashboardName"), check: checkDashboard,
 		out: func(c *Cloud, id string, _ sim.Object) sim.Object {
 			return sim.Object{"dashboardArn": "arn:" + c.partition() + ":cloudwatch::" + c.opts.Account + ":dashboard/" + id}
 		},
@@ -414,7 +414,7 @@ var messageRecords = map[string]record{
 	bucketType:                         {name: by("bucket"), check: checkBucket, out: bucketOut, remove: removeBucket},
 	"aws:s3/bucket:Bucket":             {name: by("bucket"), check: checkBucket, out: bucketOut, remove: removeBucket},
 	objectType: {
-		name: by("bucket", "key"), check: existsBucket,
+		name: by("bucket", "key"), check: all(existsBucket, checkObjectTags),
 		out: func(c *Cloud, id string, in sim.Object) sim.Object {
 			return sim.Object{
 				"arn": "arn:" + c.partition() + ":s3:::" + id, "etag": fmt.Sprintf("%x", len(id)), "versionId": "", "storageClass": "STANDARD", "contentType": "application/octet-stream",
