@@ -307,6 +307,8 @@ func (w *walker) advised(err error) error {
 		// The cloud has put its route into a table that does not move: declareSystemRoute does not reach it.
 		w.seen["automatic route deleted by hand"]++
 		steps = append(steps, w.deleteAutomatic, try(was))
+	case says("expected length of name"):
+		steps = append(steps, w.nameRoutes, w.renew, try(was))
 	case says("set natGateway.declareSystemRoute"), says(alicloud.CodeRouteInUse):
 		w.settings.declare = true
 		w.seen["declareSystemRoute by advice"]++
@@ -357,6 +359,19 @@ func (w *walker) deleteLeftovers() error {
 	}
 	if len(w.lost) > 0 {
 		return wrong("lost, when the owner deleted what was left: %s", strings.Join(w.lost, "; "))
+	}
+	return nil
+}
+
+// nameRoutes names, as the owner does in the console, the routes that have no name.
+func (w *walker) nameRoutes() error {
+	w.seen["routes named by hand"]++
+	for _, t := range w.cloud.RouteTables(w.vpc) {
+		for _, e := range t.Entries {
+			if e.Type == alicloud.Custom && e.Name == "" {
+				check(w.cloud.ModifyRouteEntry(t.ID, e.CIDR, "egress"))
+			}
+		}
 	}
 	return nil
 }

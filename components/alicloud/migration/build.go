@@ -352,27 +352,37 @@ type stageMarker struct{ pulumi.ResourceState }
 // gateInterval is how often the gate looks again; a survey is a dozen API calls.
 const gateInterval = 5 * time.Second
 
-// gate waits until the cloud shows what the stage must hold.
+// gate waits until the cloud shows what the stage must hold. A lookup that fails shows nothing: it is made again like one that
+// shows too little, until the time is up.
 func (b *builder) gate() error {
 	if b.args.VPCID == "" {
 		// The network was made in this very update; the next one looks at it.
 		return nil
 	}
-	for deadline := time.Now().Add(b.args.gateTimeout()); ; time.Sleep(gateInterval) {
-		survey, err := b.args.survey(b.ctx, b.plan.Spec())
-		if err != nil {
+	if err := await(b.args.gateTimeout(), b.unmet); err != nil {
+		return fmt.Errorf("stage %s is not complete, nothing has been deleted:\n%w", b.plan.Stage, err)
+	}
+	return nil
+}
+
+// await looks until nothing is missing or the time is up, and returns what was missing at last.
+func await(timeout time.Duration, look func() error) error {
+	for deadline := time.Now().Add(timeout); ; time.Sleep(gateInterval) {
+		if err := look(); err == nil || !time.Now().Before(deadline) {
 			return err
 		}
-		unmet := b.plan.Unmet(survey)
-		if len(unmet) == 0 {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			list := make([]error, len(unmet))
-			for i, p := range unmet {
-				list[i] = p
-			}
-			return fmt.Errorf("stage %s is not complete, nothing has been deleted:\n%w", b.plan.Stage, errors.Join(list...))
-		}
 	}
+}
+
+// unmet is what the cloud does not show of what the stage must hold, or why that cannot be told; nil when nothing is missing.
+func (b *builder) unmet() error {
+	survey, err := b.args.survey(b.ctx, b.plan.Spec())
+	if err != nil {
+		return err
+	}
+	var missing []error
+	for _, p := range b.plan.Unmet(survey) {
+		missing = append(missing, p)
+	}
+	return errors.Join(missing...)
 }

@@ -83,6 +83,11 @@ func (a *Args) Check(ctx *pulumi.Context, name string) error {
 		if problems := a.strangers(name, d, held); len(problems) > 0 {
 			return &Refusal{Stage: spec.Stage, Problems: problems}
 		}
+		if warning := a.unnamed(name, d, held); warning != "" {
+			if err := ctx.Log.Warn(warning, nil); err != nil {
+				return err
+			}
+		}
 	}
 	if amend != nil {
 		amend(d.plan)

@@ -1,12 +1,15 @@
 package migration
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/ecs"
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
@@ -28,6 +31,32 @@ type surveyor struct {
 	spec migration.Spec
 	opt  pulumi.InvokeOption
 }
+
+// The provider does not try a lookup again that the API throttles. The pauses outlast a limit by the minute.
+var pauses = []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, 32 * time.Second}
+
+// throttled is what the codes of a refusal for too many calls have in common (alibaba-cloud-sdk-go, and NeedRetry of the provider).
+var throttled = regexp.MustCompile("Throttling|ServiceUnavailable")
+
+// ask makes one lookup, and makes it again after each of the pauses while the API throttles it.
+func ask[A, R any](s surveyor, lookup func(*pulumi.Context, *A, ...pulumi.InvokeOption) (*R, error), args *A) (*R, error) {
+	for _, pause := range pauses {
+		result, err := lookup(s.ctx, args, s.opt)
+		if err == nil || !throttled.MatchString(err.Error()) {
+			return result, err
+		}
+		select {
+		case <-s.ctx.Context().Done():
+			return nil, errors.Join(err, s.ctx.Context().Err())
+		case <-time.After(pause):
+		}
+	}
+	return lookup(s.ctx, args, s.opt)
+}
+
+// noDetails spares the calls and the permissions of what a survey does not use: route table of the VPC, tags, disks and roles. With
+// details, an instance without a role may be left out of the answer.
+var noDetails = false
 
 // survey asks the cloud for everything that the decision rests on.
 func (a *Args) survey(ctx *pulumi.Context, spec migration.Spec) (*migration.Survey, error) {
@@ -56,7 +85,7 @@ func (a *Args) survey(ctx *pulumi.Context, spec migration.Spec) (*migration.Surv
 }
 
 func (s surveyor) network(found *migration.Survey) error {
-	result, err := vpc.GetNetworks(s.ctx, &vpc.GetNetworksArgs{Ids: []string{s.args.VPCID}}, s.opt)
+	result, err := ask(s, vpc.GetNetworks, &vpc.GetNetworksArgs{EnableDetails: &noDetails, Ids: []string{s.args.VPCID}})
 	if err != nil {
 		return err
 	}
@@ -77,7 +106,7 @@ func (s surveyor) network(found *migration.Survey) error {
 }
 
 func (s surveyor) vswitches(found *migration.Survey) error {
-	result, err := vpc.GetSwitches(s.ctx, &vpc.GetSwitchesArgs{VpcId: &s.args.VPCID}, s.opt)
+	result, err := ask(s, vpc.GetSwitches, &vpc.GetSwitchesArgs{VpcId: &s.args.VPCID})
 	if err != nil {
 		return err
 	}
@@ -92,13 +121,13 @@ func (s surveyor) vswitches(found *migration.Survey) error {
 }
 
 func (s surveyor) tables(found *migration.Survey) error {
-	result, err := vpc.GetRouteTables(s.ctx, &vpc.GetRouteTablesArgs{VpcId: &s.args.VPCID}, s.opt)
+	result, err := ask(s, vpc.GetRouteTables, &vpc.GetRouteTablesArgs{VpcId: &s.args.VPCID})
 	if err != nil {
 		return err
 	}
 	for _, t := range result.Tables {
 		table := migration.Table{ID: orDefault(t.RouteTableId, t.Id), System: t.RouteTableType == "System"}
-		entries, err := vpc.GetRouteEntries(s.ctx, &vpc.GetRouteEntriesArgs{RouteTableId: table.ID}, s.opt)
+		entries, err := ask(s, vpc.GetRouteEntries, &vpc.GetRouteEntriesArgs{RouteTableId: table.ID})
 		if err != nil {
 			return fmt.Errorf("route table %s: %w", table.ID, err)
 		}
@@ -131,7 +160,7 @@ func (s surveyor) old(found *migration.Survey) error {
 	}
 	old := &found.Old
 	if len(hop.Instances) > 0 {
-		result, err := ecs.GetInstances(s.ctx, &ecs.GetInstancesArgs{Ids: hop.Instances}, s.opt)
+		result, err := ask(s, ecs.GetInstances, &ecs.GetInstancesArgs{EnableDetails: &noDetails, Ids: hop.Instances})
 		if err != nil {
 			return err
 		}
@@ -169,7 +198,7 @@ var boundAs = map[string]string{migration.HopInstance: "EcsInstance", migration.
 // publicAddresses adds the elastic IPs of one part of the old gateway. Parts stand in for each other, so their bandwidths
 // do not add up; those of several addresses of one part do.
 func (s surveyor) publicAddresses(old *migration.OldState, id, kind string) error {
-	result, err := ecs.GetEipAddresses(s.ctx, &ecs.GetEipAddressesArgs{AssociatedInstanceId: &id, AssociatedInstanceType: &kind}, s.opt)
+	result, err := ask(s, ecs.GetEipAddresses, &ecs.GetEipAddressesArgs{EnableDetails: &noDetails, AssociatedInstanceId: &id, AssociatedInstanceType: &kind})
 	if err != nil {
 		return err
 	}
@@ -192,8 +221,7 @@ func (s surveyor) publicAddresses(old *migration.OldState, id, kind string) erro
 }
 
 func (s surveyor) gateways(found *migration.Survey) error {
-	details := true
-	result, err := vpc.GetNatGateways(s.ctx, &vpc.GetNatGatewaysArgs{VpcId: &s.args.VPCID, EnableDetails: &details}, s.opt)
+	result, err := ask(s, vpc.GetNatGateways, &vpc.GetNatGatewaysArgs{VpcId: &s.args.VPCID, EnableDetails: &noDetails})
 	if err != nil {
 		return err
 	}
@@ -221,7 +249,7 @@ func first(ids []string) string {
 
 func (s surveyor) entries(found *migration.Survey, gateway migration.NATGateway) error {
 	if gateway.SNATTable != "" {
-		result, err := vpc.GetSnatEntries(s.ctx, &vpc.GetSnatEntriesArgs{SnatTableId: gateway.SNATTable}, s.opt)
+		result, err := ask(s, vpc.GetSnatEntries, &vpc.GetSnatEntriesArgs{SnatTableId: gateway.SNATTable})
 		if err != nil {
 			return err
 		}
@@ -238,7 +266,7 @@ func (s surveyor) entries(found *migration.Survey, gateway migration.NATGateway)
 	if gateway.ForwardTable == "" {
 		return nil
 	}
-	result, err := vpc.GetForwardEntries(s.ctx, &vpc.GetForwardEntriesArgs{ForwardTableId: gateway.ForwardTable}, s.opt)
+	result, err := ask(s, vpc.GetForwardEntries, &vpc.GetForwardEntriesArgs{ForwardTableId: gateway.ForwardTable})
 	if err != nil {
 		return err
 	}
@@ -254,7 +282,7 @@ func (s surveyor) entries(found *migration.Survey, gateway migration.NATGateway)
 func (s surveyor) addresses(found *migration.Survey) error {
 	for _, key := range slices.Sorted(maps.Keys(s.args.Addresses)) {
 		name := s.args.addressName(key)
-		result, err := ecs.GetEipAddresses(s.ctx, &ecs.GetEipAddressesArgs{AddressName: &name}, s.opt)
+		result, err := ask(s, ecs.GetEipAddresses, &ecs.GetEipAddressesArgs{EnableDetails: &noDetails, AddressName: &name})
 		if err != nil {
 			return err
 		}
@@ -271,7 +299,7 @@ func (s surveyor) addresses(found *migration.Survey) error {
 }
 
 func (s surveyor) zones(found *migration.Survey) error {
-	result, err := vpc.GetEnhancedNatAvailableZones(s.ctx, &vpc.GetEnhancedNatAvailableZonesArgs{}, s.opt)
+	result, err := ask(s, vpc.GetEnhancedNatAvailableZones, &vpc.GetEnhancedNatAvailableZonesArgs{})
 	if err != nil {
 		return err
 	}

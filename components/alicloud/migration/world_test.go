@@ -28,7 +28,12 @@ var tables = []string{"vtb-system", "vtb-workers"}
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, Cloud: alicloud.New(alicloud.Options{}), ips: map[string]string{}}
+	return newWorldOf(t, alicloud.Options{})
+}
+
+func newWorldOf(t *testing.T, o alicloud.Options) *world {
+	t.Helper()
+	w := &world{t: t, Cloud: alicloud.New(o), ips: map[string]string{}}
 	w.id(w.AddVPC(alicloud.VPC{ID: "vpc-1", CIDR: netip.MustParsePrefix("10.0.0.0/16"), RouterID: "vrt-1", RouteTableID: "vtb-system"}))
 	w.id(w.AddTable(alicloud.RouteTable{ID: "vtb-workers", VPCID: "vpc-1"}))
 	for id, v := range map[string][2]string{"vsw-a": {"10.0.0.0/24", "vtb-system"}, "vsw-b": {"10.0.1.0/24", "vtb-system"}, "vsw-c": {"10.0.2.0/24", "vtb-workers"}} {

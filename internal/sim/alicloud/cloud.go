@@ -61,6 +61,9 @@ type Options struct {
 	// EnhancedNATZones are the zones in which CreateNatGateway works;
 	// nil means every zone.
 	EnhancedNATZones []string
+	// ThrottleEvery has every so manieth call that a lookup makes refused with
+	// [CodeThrottling]; 0 has none.
+	ThrottleEvery int
 	// Rand jitters the order in which asynchronous operations that run in
 	// parallel get done; nil means no jitter.
 	Rand *rand.Rand
@@ -86,6 +89,8 @@ type Cloud struct {
 	mu    sync.Mutex
 	state state
 	live  map[string]*liveTable // what forwards now, by table; rebuilt when missing
+	calls map[string]int        // that lookups have made, by action
+	asked int                   // all of them
 
 	jitter sync.Mutex // guards opts.Rand
 }
@@ -111,7 +116,7 @@ func New(opts Options) *Cloud {
 }
 
 func newCloud(opts Options, s state) *Cloud {
-	c := &Cloud{opts: opts, state: s, busy: map[string]bool{}, live: map[string]*liveTable{}}
+	c := &Cloud{opts: opts, state: s, busy: map[string]bool{}, live: map[string]*liveTable{}, calls: map[string]int{}}
 	c.idle = sync.NewCond(&c.turn)
 	return c
 }

@@ -19,6 +19,7 @@ const (
 	CodeEIPNotInGateway    = "EIP_NOT_IN_GATEWAY"                    // an SNAT or DNAT address is not bound to the gateway
 	CodeEIPUsedBySNAT      = "InvalidIpStatus.HasBeenUsedBySnatTable"
 	CodeNATGatewayNotReady = "IncorrectStatus.NATGW"
+	CodeThrottling         = "Throttling.User"            // of a lookup; of another call, the provider tries again
 	CodeNATGatewayGone     = "IncorrectStatus.NatGateway" // counts as success when the provider deletes
 )
 

@@ -22,11 +22,50 @@ type lookup struct {
 	filters map[string]string
 	// id and name are the fields that ids, names and nameRegex refer to.
 	id, name string
+	// action is the call of the API that lists the elements, as in a policy.
+	action string
+	// With enableDetails, the provider calls all of details once, and each for
+	// every element that is left. detailed are the fields of an element that
+	// are not filled without.
+	details, detailed []string
+	each              string
 }
 
-// unheeded are arguments that change nothing in the answer of a simulation:
-// details are always given, nothing is written to a file, and every zone
-// offers everything.
+// calls are those that the provider makes to answer with so many elements.
+func (l lookup) calls(details bool, elements int) []string {
+	calls := []string{l.action}
+	if !details {
+		return calls
+	}
+	calls = append(calls, l.details...)
+	if l.each != "" {
+		calls = append(calls, slices.Repeat([]string{l.each}, elements)...)
+	}
+	return calls
+}
+
+// Calls are the calls of the API that lookups have made so far: how many of
+// each action.
+func (c *Cloud) Calls() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.calls)
+}
+
+// call counts a call of the API, and throttles it when its turn has come.
+func (c *Cloud) call(action string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.calls[action]++
+	c.asked++
+	if n := c.opts.ThrottleEvery; n > 0 && c.asked%n == 0 {
+		return fail(CodeThrottling, "%s: Request was denied due to user flow control", action)
+	}
+	return nil
+}
+
+// unheeded are arguments that filter nothing: nothing is written to a file,
+// and every zone offers everything.
 var unheeded = []string{
 	"outputFile", "enableDetails", "pageSize", "multi", "networkType", "instanceChargeType", "spotStrategy",
 	"availableDiskCategory", "availableInstanceType", "availableResourceCreation", "availableSlbAddressIpVersion",
@@ -49,6 +88,29 @@ func (c *Cloud) Invoke(_ context.Context, token string, args sim.Object) (sim.Ob
 	elements, err = l.filter(elements, args)
 	if err != nil {
 		return nil, err
+	}
+	details, given := args["enableDetails"].(bool)
+	if p := Schema().Functions[token].Args["enableDetails"]; !given {
+		details, _ = p.Default.(bool)
+	}
+	for _, action := range l.calls(details, len(elements)) {
+		// The data sources of the provider v1.217.2 do not try again.
+		if err := c.call(action); err != nil {
+			return nil, err
+		}
+	}
+	for i, e := range elements {
+		if details {
+			continue
+		}
+		elements[i] = maps.Clone(e)
+		for _, field := range l.detailed {
+			delete(elements[i], field)
+		}
+	}
+	if details && token == "alicloud:ecs/getInstances:getInstances" {
+		// The provider asks for the roles of the instances, and leaves out those that the answer does not name.
+		elements = slices.DeleteFunc(elements, func(e sim.Object) bool { return e["ramRoleName"] == "" })
 	}
 
 	all := func(field string) []any {
@@ -157,6 +219,7 @@ func (c *Cloud) tags(typ, id string) sim.Object {
 
 var lookups = map[string]lookup{
 	"alicloud:vpc/getNetworks:getNetworks": {
+		action: "vpc:DescribeVpcs", each: "vpc:DescribeRouteTableList", detailed: []string{"routeTableId"},
 		list: "vpcs", id: "id", name: "vpcName",
 		filters: map[string]string{
 			"cidrBlock": "cidrBlock", "status": "status", "vpcName": "vpcName", "vswitchId": "vswitchIds",
@@ -185,7 +248,8 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:vpc/getSwitches:getSwitches": {
-		list: "vswitches", id: "id", name: "vswitchName",
+		action: "vpc:DescribeVSwitches",
+		list:   "vswitches", id: "id", name: "vswitchName",
 		filters: map[string]string{
 			"cidrBlock": "cidrBlock", "status": "status", "vpcId": "vpcId", "vswitchName": "vswitchName", "zoneId": "zoneId",
 			"resourceGroupId": "resourceGroupId", "isDefault": "isDefault", "routeTableId": "routeTableId",
@@ -211,7 +275,8 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:vpc/getRouteTables:getRouteTables": {
-		list: "tables", id: "id", name: "routeTableName",
+		action: "vpc:DescribeRouteTableList",
+		list:   "tables", id: "id", name: "routeTableName",
 		filters: map[string]string{
 			"resourceGroupId": "resourceGroupId", "routeTableName": "routeTableName", "routerId": "routerId",
 			"routerType": "routerType", "status": "status", "vpcId": "vpcId",
@@ -235,6 +300,7 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:vpc/getRouteEntries:getRouteEntries": {
+		action:  "vpc:DescribeRouteTables",
 		list:    "entries",
 		filters: map[string]string{"cidrBlock": "cidrBlock", "instanceId": "instanceId", "type": "type"},
 		elements: func(c *Cloud, args sim.Object) ([]sim.Object, error) {
@@ -254,6 +320,7 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:vpc/getNatGateways:getNatGateways": {
+		action: "vpc:DescribeNatGateways", each: "vpc:ListTagResources", detailed: []string{"tags"},
 		list: "gateways", id: "id", name: "natGatewayName",
 		filters: map[string]string{
 			"natGatewayName": "natGatewayName", "natType": "natType", "paymentType": "paymentType",
@@ -281,7 +348,8 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:vpc/getSnatEntries:getSnatEntries": {
-		list: "entries", id: "snatEntryId", name: "snatEntryName",
+		action: "vpc:DescribeSnatTableEntries",
+		list:   "entries", id: "snatEntryId", name: "snatEntryName",
 		filters: map[string]string{
 			"snatEntryName": "snatEntryName", "snatIp": "snatIp", "sourceCidr": "sourceCidr",
 			"sourceVswitchId": "sourceVswitchId", "status": "status",
@@ -303,7 +371,8 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:vpc/getForwardEntries:getForwardEntries": {
-		list: "entries", id: "forwardEntryId", name: "forwardEntryName",
+		action: "vpc:DescribeForwardTableEntries",
+		list:   "entries", id: "forwardEntryId", name: "forwardEntryName",
 		filters: map[string]string{
 			"externalIp": "externalIp", "externalPort": "externalPort", "forwardEntryName": "forwardEntryName",
 			"internalIp": "internalIp", "internalPort": "internalPort", "ipProtocol": "ipProtocol", "status": "status",
@@ -325,6 +394,7 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:ecs/getEipAddresses:getEipAddresses": {
+		action: "vpc:DescribeEipAddresses", each: "vpc:ListTagResources", detailed: []string{"tags"},
 		list: "addresses", id: "id", name: "addressName",
 		filters: map[string]string{
 			"addressName": "addressName", "associatedInstanceId": "instanceId", "associatedInstanceType": "instanceType",
@@ -356,6 +426,7 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:ecs/getInstances:getInstances": {
+		action: "ecs:DescribeInstances", details: []string{"ecs:DescribeInstanceRamRole", "ecs:DescribeDisks"}, detailed: []string{"ramRoleName", "diskDeviceMappings"},
 		list: "instances", id: "id", name: "name",
 		filters: map[string]string{
 			"availabilityZone": "availabilityZone", "imageId": "imageId", "instanceName": "name", "ramRoleName": "ramRoleName",
@@ -385,7 +456,8 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:index/getZones:getZones": {
-		list: "zones", id: "id",
+		action: "ecs:DescribeZones",
+		list:   "zones", id: "id",
 		elements: func(c *Cloud, _ sim.Object) ([]sim.Object, error) {
 			var out []sim.Object
 			for _, zone := range c.zones() {
@@ -399,7 +471,8 @@ var lookups = map[string]lookup{
 	},
 
 	"alicloud:vpc/getEnhancedNatAvailableZones:getEnhancedNatAvailableZones": {
-		list: "zones", id: "zoneId",
+		action: "vpc:ListEnhanhcedNatGatewayAvailableZones",
+		list:   "zones", id: "zoneId",
 		elements: func(c *Cloud, _ sim.Object) ([]sim.Object, error) {
 			zones := c.opts.EnhancedNATZones
 			if zones == nil {

@@ -53,6 +53,9 @@ func TestLookupsAnswerInTheShapeOfTheSDK(t *testing.T) {
 				args[name] = tables[name]
 			}
 		}
+		if _, ok := alicloud.Schema().Functions[token].Args["enableDetails"]; ok {
+			args["enableDetails"] = true
+		}
 		result := invoke(t, s.cloud, token, args)
 		for name := range result {
 			if !slices.Contains(alicloud.Schema().Functions[token].Result, name) {
@@ -118,7 +121,8 @@ func TestLookupsFilter(t *testing.T) {
 		{"alicloud:vpc/getSwitches:getSwitches", sim.Object{"routeTableId": n.custom}, "vswitches", 1},
 		{"alicloud:vpc/getNatGateways:getNatGateways", sim.Object{"vpcId": n.vpc, "pageSize": 50.0}, "gateways", 1},
 		{"alicloud:vpc/getNatGateways:getNatGateways", sim.Object{"nameRegex": "^no$"}, "gateways", 0},
-		{"alicloud:ecs/getInstances:getInstances", sim.Object{"ids": []any{n.gateway}}, "instances", 1},
+		{"alicloud:ecs/getInstances:getInstances", sim.Object{"ids": []any{n.gateway}, "enableDetails": false}, "instances", 1},
+		{"alicloud:ecs/getInstances:getInstances", sim.Object{"ids": []any{n.gateway}}, "instances", 0}, // has no RAM role
 		{"alicloud:ecs/getEipAddresses:getEipAddresses", sim.Object{"associatedInstanceId": g.ID, "associatedInstanceType": "Nat"}, "addresses", 1},
 		{"alicloud:ecs/getEipAddresses:getEipAddresses", sim.Object{"ipAddresses": []any{eip.Address}}, "addresses", 1},
 		{"alicloud:vpc/getSnatEntries:getSnatEntries", sim.Object{"snatTableId": g.SNATTableID, "sourceVswitchId": n.switches[0]}, "entries", 1},

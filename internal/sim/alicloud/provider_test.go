@@ -88,7 +88,7 @@ func everything(t *testing.T, cloud *alicloud.Cloud) *stack {
 	s.create(typeRule, sim.Object{"securityGroupId": group.id, "type": "ingress", "ipProtocol": "all", "cidrIp": "10.0.0.0/8"})
 	old := s.create(typeInstance, sim.Object{
 		"instanceName": "old", "vswitchId": front.id, "imageId": "img", "instanceType": "ecs.g7.large",
-		"securityGroups": []any{group.id}, "userData": userData,
+		"securityGroups": []any{group.id}, "userData": userData, "roleName": "forwarder",
 	})
 	oldEIP := s.create(typeEIP, sim.Object{"addressName": "old", "bandwidth": "20"})
 	s.create(typeAssociation, sim.Object{"allocationId": oldEIP.id, "instanceId": old.id})

@@ -237,7 +237,7 @@ func routeAt(c *Cloud, id string) (sim.Object, bool) {
 		if isCustom(e) && e.CIDR.String() == part[2] && string(e.HopType) == part[3] && e.HopID == part[4] {
 			return sim.Object{
 				"routeTableId": t.ID, "routerId": c.state.VPCs[t.VPCID].RouterID, "destinationCidrblock": part[2],
-				"nexthopType": part[3], "nexthopId": part[4],
+				"nexthopType": part[3], "nexthopId": part[4], "name": e.Name,
 			}, true
 		}
 	}
