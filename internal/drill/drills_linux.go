@@ -99,7 +99,7 @@ func drills() []drill {
 				"beside, by the rule that decides, which is the share of failed attempts in ten seconds: " +
 				fmt.Sprintf("%.1f s in the median of ten runs, %.1f s at most", shareMedian, shareMax)}},
 		drill{name: "forwarding off with agent", runs: 3, play: failure(lab.ForwardingOff, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
-		drill{name: "NAT rule lost with agent", runs: 3, play: failure(lab.RulesLost, false), bounds: []bound{back(backWithin), movedAtMost(1)}},
+		drill{name: "NAT rule lost with agent", runs: 3, play: failure(lab.RulesLost, false), bounds: []bound{back(backWithin), movedAtMost(1), noneCut()}},
 		drill{name: "network service finds the address", runs: 10, play: addressFound, asks: true, bounds: []bound{moved(0), noneLost(), noneCut()},
 			notes: []string{"systemd-networkd configures the interface anew, as a minute after every claim; then once more for another address, when the " +
 				"DHCP server loses the first request"}},

@@ -14,6 +14,7 @@ import (
 // Kernel of the network namespace in which it was opened.
 type Kernel struct {
 	links *netlink.Handle
+	guard guard
 	// sweeps left to do: flows that were tracked before the rules are looked for after every change of the rules, and once more,
 	// for a packet that was on its way between the two hooks.
 	sweeps int
@@ -36,8 +37,11 @@ func Open() (*Kernel, error) {
 	return &Kernel{links: links, sweeps: 1}, nil
 }
 
-// Close leaves everything as it is: forwarding goes on without natd.
-func (k *Kernel) Close() { k.links.Close() }
+// Close leaves everything as it is but the guard: forwarding goes on without natd.
+func (k *Kernel) Close() {
+	k.guard.close()
+	k.links.Close()
+}
 
 // newTransaction talks to nftables by a new socket for each request: one that lasted would, after a single answer that was not
 // read to its end, take it for that of the next request, and of all that follow.
@@ -63,6 +67,9 @@ func dial() (*nl.Conn, error) {
 func (k *Kernel) Converge(c Config) (Report, error) {
 	var r Report
 	var failures []error
+	if err := k.guard.apply(c); err != nil { // clients are served without
+		r.Tolerated = append(r.Tolerated, err.Error())
+	}
 	// The rules come first: they make the kernel load connection tracking, whose settings exist only then.
 	switch changed, err := applyRuleset(c); {
 	case err != nil:

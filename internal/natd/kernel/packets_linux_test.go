@@ -200,7 +200,8 @@ func TestFlowsTrackedBeforeTheRulesAreDeleted(t *testing.T) {
 	c := example()
 	_, err := k.Converge(c) // connection tracking is on from now on
 	must(t, err)
-	// A UDP flow whose first packet passes while no rule translates.
+	// A UDP flow whose first packet passes while no rule translates, and natd does not run.
+	k.guard.close()
 	var client net.Conn
 	server := n.packets(t)
 	n.in(t, n.client, func() {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TableName is the nftables table of family ip that belongs to natd alone.
+// TableName is the nftables table of family ip with natd's rules. Nobody else is to touch it, but they can: see guard.
 const TableName = "polynat"
 
 // The sets: whose traffic is translated, and what is not the Internet.
@@ -35,6 +35,22 @@ type chain struct {
 
 // desired is the ruleset of a configuration.
 func desired(c Config) (*ruleset, error) {
+	sets, err := setsOf(c)
+	if err != nil {
+		return nil, err
+	}
+	accept := nftables.ChainPolicyAccept
+	hook := func(name string, t nftables.ChainType, h *nftables.ChainHook, p *nftables.ChainPriority, rules ...[]expr.Any) chain {
+		return chain{nftables.Chain{Name: name, Type: t, Hooknum: h, Priority: p, Policy: &accept}, rules}
+	}
+	return &ruleset{sets: sets, chains: []chain{
+		hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, inputRules(c)...),
+		hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, forwardRules(c)...),
+		hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, postroutingRules(c)...),
+	}}, nil
+}
+
+func setsOf(c Config) (map[string][]nftables.SetElement, error) {
 	clients, err := elements(c.Clients)
 	if err != nil {
 		return nil, err
@@ -43,15 +59,7 @@ func desired(c Config) (*ruleset, error) {
 	if err != nil {
 		return nil, err
 	}
-	accept := nftables.ChainPolicyAccept
-	hook := func(name string, t nftables.ChainType, h *nftables.ChainHook, p *nftables.ChainPriority, rules ...[]expr.Any) chain {
-		return chain{nftables.Chain{Name: name, Type: t, Hooknum: h, Priority: p, Policy: &accept}, rules}
-	}
-	return &ruleset{sets: map[string][]nftables.SetElement{clientSet: clients, insideSet: inside}, chains: []chain{
-		hook("input", nftables.ChainTypeFilter, nftables.ChainHookInput, nftables.ChainPriorityFilter, inputRules(c)...),
-		hook("forward", nftables.ChainTypeFilter, nftables.ChainHookForward, nftables.ChainPriorityFilter, forwardRules(c)...),
-		hook("postrouting", nftables.ChainTypeNAT, nftables.ChainHookPostrouting, nftables.ChainPriorityNATSource, postroutingRules(c)...),
-	}}, nil
+	return map[string][]nftables.SetElement{clientSet: clients, insideSet: inside}, nil
 }
 
 // inputRules: what arrives for Address and belongs to no connection is dropped. Else the kernel would answer a server that goes on
@@ -154,16 +162,23 @@ func applyRuleset(c Config) (string, error) {
 		what = "ruleset: differed in " + firstDifference(have.String(), want.String())
 		nft.DelTable(table)
 	}
-	table = nft.AddTable(table)
+	if err := want.write(nft, nft.AddTable(table)); err != nil {
+		return "", err
+	}
+	return what, nft.Flush()
+}
+
+// write puts the content into a table.
+func (r *ruleset) write(nft *nftables.Conn, table *nftables.Table) error {
 	ids := map[string]uint32{}
-	for _, name := range slices.Sorted(maps.Keys(want.sets)) {
+	for _, name := range slices.Sorted(maps.Keys(r.sets)) {
 		set := &nftables.Set{Table: table, Name: name, KeyType: nftables.TypeIPAddr, Interval: true}
-		if err := nft.AddSet(set, want.sets[name]); err != nil {
-			return "", err
+		if err := nft.AddSet(set, r.sets[name]); err != nil {
+			return err
 		}
 		ids[name] = set.ID
 	}
-	for _, ch := range want.chains {
+	for _, ch := range r.chains {
 		added := ch.Chain
 		added.Table = table
 		nft.AddChain(&added)
@@ -171,7 +186,7 @@ func applyRuleset(c Config) (string, error) {
 			nft.AddRule(&nftables.Rule{Table: table, Chain: &added, Exprs: bind(exprs, ids)})
 		}
 	}
-	return what, nft.Flush()
+	return nil
 }
 
 // bind gives the lookups of a rule the ids of the sets within the transaction.
