@@ -94,6 +94,9 @@ func TestRehearsePrintsOneJSONObjectForMachines(t *testing.T) {
 	want := []string{"deploy"}
 	for _, s := range migration.Stages() {
 		want = append(want, string(s))
+		if s == migration.Adopt || s == migration.Retire {
+			want = append(want, string(s)+" again")
+		}
 	}
 	for _, s := range slices.Backward(migration.Stages()[:len(migration.Stages())-1]) {
 		want = append(want, "back to "+string(s))

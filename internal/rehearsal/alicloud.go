@@ -237,6 +237,9 @@ func alicloudMoves(block any, from int, declare func(migration.Stage) bool) []Mo
 			to("switch, the slices of release", s, true, true)
 		}
 		to(string(s), s, s == migration.Switch, false)
+		if s == stages[0] || s == stages[len(stages)-1] {
+			moves = append(moves, Move{Name: string(s) + " again", Still: true})
+		}
 	}
 	if sliced && from == migration.Switch.Index() {
 		// The deployed stack may stand between the slices: first the rest, then on.

@@ -151,7 +151,7 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 			Step: "step", Reaches: "applications reach", Cut: established,
 			Lost: Term{"cut off", "operations after which applications could not reach what a rule promises"},
 		},
-		Moves: []Move{{Name: "create"}},
+		Moves: []Move{{Name: "create"}, {Name: "the same again", Still: true}},
 	}
 	setup.Moves = append(setup.Moves, Move{Name: "change ports", Cuts: true, Configure: editHuaweicloud(changePorts)})
 	if rule, target, ok := balanced(b); ok {
