@@ -388,8 +388,8 @@ func (s *awsSetup) vpcZones() map[string]awsVPCZone {
 // underNAT moves the problems of the component to their places in the block. Its tags are those of the setup.
 func underNAT(err error) error {
 	return problem.Map(under("aws.nat", err), func(p problem.Problem) problem.Problem {
-		if tag, ok := strings.CutPrefix(p.Field, "aws.nat.tags."); ok {
-			p.Field = "aws.tags." + tag
+		if tag, ok := strings.CutPrefix(p.Field, "aws.nat.tags"); ok {
+			p.Field = "aws.tags" + tag
 		}
 		return p
 	}, nil)

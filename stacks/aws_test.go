@@ -295,6 +295,14 @@ var badAWS = []struct {
 	{"a lifetime below a day", func(a *aw) { a.set("nat.rotation.lifetime", "12h") }},
 	{"fewer addresses than zones", func(a *aw) { a.set("nat.zones.eu-west-1a.allocationId", "eipalloc-0123456789abcdef0") }},
 	{"an ingress that lets nobody in", func(a *aw) { a.set("nat.ingress.securityGroups", block{}) }},
+	{"tags that AWS does not take", func(a *aw) {
+		a.set("tags", block{"AWS:team": "network", "cost,center": "7", "why": "R&D", "long": strings.Repeat("x", 257)})
+	}},
+	{"more tags than AWS takes", func(a *aw) {
+		for i := range 48 {
+			a.set(fmt.Sprint("tags.t", i), "1")
+		}
+	}},
 	{"a tag that polynat sets", func(a *aw) { a.set("tags", block{"polynat:nat": "mine"}) }},
 	{"negative traffic", func(a *aw) { a.set("traffic.outGb", -1) }},
 	{"no region", func(a *aw) { delete(a.config, "aws:region") }},

@@ -29,13 +29,18 @@ var (
 	policies      = regexp.MustCompile(`^arn:aws[a-z-]*:iam::(\d{12}|aws):policy/[\w+=,.@/-]+$`)
 	topics        = regexp.MustCompile(`^arn:aws[a-z-]*:sns:[a-z0-9-]+:\d{12}:[A-Za-z0-9_-]{1,256}$`)
 	buckets       = regexp.MustCompile(`^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$`)
-	// tagKeys are what instance metadata, where the instance reads its tags, can show.
-	tagKeys = regexp.MustCompile(`^[A-Za-z0-9+=.,_:@-]{1,128}$`)
+	// tagKeys are what instance metadata, where the instance reads its tags, can show, and IAM takes; tagValues what IAM takes, the
+	// strictest of the services (API reference of IAM, Tag).
+	tagKeys   = regexp.MustCompile(`^[A-Za-z0-9+=._:@-]{1,128}$`)
+	tagValues = regexp.MustCompile(`^[\p{L}\p{Z}\p{N}_.:/=+\-@]{0,256}$`)
 	// retentions are the days that CloudWatch Logs takes, of its API reference.
 	retentions = []int{
 		1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653,
 	}
 )
+
+// mostTags leave room for the name and the two tags by which the programs know what is a zone's.
+const mostTags = 47
 
 // Bounds of a hook's heartbeat, by the API reference of EC2 Auto Scaling.
 const (
@@ -106,8 +111,15 @@ func (c *checks) general() {
 		c.cidr("vpc.ipv6Cidr", c.VPC.IPv6CIDR)
 	}
 	c.matches("physicalName", c.PhysicalName, physicalNames, fmt.Sprintf("must be 1 to %d lower-case letters, digits and hyphens, a letter first", names.Longest), "shorten it")
+	if n := len(c.Tags); n > mostTags {
+		c.Number("tags", n, fmt.Sprintf("is more than %d tags: AWS takes 50 and polynat adds three", mostTags), "take some away")
+	}
 	for _, k := range sorted(c.Tags) {
-		c.matches("tags."+k, k, tagKeys, "has a key that instance metadata cannot show: letters, digits and +-=.,_:@ only", "rename it")
+		if strings.HasPrefix(strings.ToLower(k), "aws:") {
+			c.Add("tags."+k, k, "begins with aws:, which AWS keeps for itself", "rename it")
+		}
+		c.matches("tags."+k, k, tagKeys, "has a key that instance metadata cannot show or IAM does not take: 1 to 128 letters, digits and +-=._:@ only", "rename it")
+		c.matches("tags."+k, c.Tags[k], tagValues, "is a value that IAM does not take: at most 256 letters, digits, blanks and +-=._:/@ only", "change it")
 		if k == natzone.TagName || k == natzone.TagZone {
 			c.Add("tags."+k, c.Tags[k], "is set by polynat itself", "leave it out")
 		}
