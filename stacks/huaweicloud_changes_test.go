@@ -598,6 +598,46 @@ func TestAFlavorThatIsTakenOutStillServesNothingElse(t *testing.T) {
 	on.ok("with the other")
 }
 
+// What is not in the state may be another stack's, or what a failed update of this one made: only the user knows.
+func TestWhatIsThereAlreadyIsNamedWithItsID(t *testing.T) {
+	on := newOnCloud(t, newHW(t), nil)
+	on.exists("vpc-b", "10.0.0.0/16")
+	on.existsIn("vpc-b", "net-b", "10.0.0.0/24")
+	on.existing()
+	on.set("privateNat.targets", block{"elb01": block{"type": "virtual-ip", "portId": "vip-1"}})
+	on.exists("vpc-a", "192.168.0.0/16")
+	on.existsIn("vpc-a", "net-a", "192.168.0.0/24")
+	on.set("privateNat.networks.app", block{"vpc": block{"id": "vpc-a", "cidr": "192.168.0.0/16"}, "subnet": block{"id": "net-a", "cidr": "192.168.0.0/24"}})
+	on.set("privateNat.gateway.name", "mine")
+	on.set("privateNat.transitIps.main.address", "192.168.0.9")
+	for _, c := range []struct{ typ, id, says, change, value string }{
+		{
+			"natPrivateGateway:NatPrivateGateway", "gateway-9",
+			`gateway.name: "mine": private NAT gateway gateway-9 in subnet net-b has it and is not in the state of this stack (delete it if an update of this stack that failed has made it, else choose another name)`,
+			"privateNat.gateway.name", "ours",
+		},
+		{
+			"natPrivateTransitIp:NatPrivateTransitIp", "transit-9",
+			`transitIps.main.address: "192.168.0.9": transit IP transit-9 in subnet net-a has it and is not in the state of this stack (delete it if an update of this stack that failed has made it, else choose another address)`,
+			"privateNat.transitIps.main.address", "192.168.0.10",
+		},
+	} {
+		described := block{"name": "mine", "subnetId": "net-b", "spec": "Small", "status": "ACTIVE"}
+		if strings.HasPrefix(c.typ, "natPrivateTransitIp") {
+			described = block{"subnetId": "net-a", "ipAddress": "192.168.0.9"}
+		}
+		if err := on.cloud.Adopt("", "huaweicloud:index/"+c.typ, c.id, nil, described); err != nil {
+			t.Fatal(err)
+		}
+		on.configure()
+		if _, err := on.stack.Preview(t.Context()); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("error %v, want %s", err, c.says)
+		}
+		on.set(c.change, c.value)
+	}
+	on.ok("with another name and another address")
+}
+
 // The provider does not wait for a gateway to become ACTIVE, and a rule to what exists follows at once.
 func TestARuleToWhatExistsWaitsForItsGateway(t *testing.T) {
 	on := newOnCloud(t, newHW(t), nil, huaweicloud.Options{Activation: 1})

@@ -11,6 +11,7 @@ import (
 
 	alicloud "polynat/components/alicloud/migration"
 	"polynat/components/aws/nat"
+	"polynat/components/huaweicloud/privatenat"
 	"polynat/internal/problem"
 	"polynat/internal/stackfile"
 	"polynat/internal/stackoutputs"
@@ -51,7 +52,7 @@ func Setups() []Setup {
 	return []Setup{
 		{Name: "aws", Block: awsConfig{}, ProviderKeys: awsProviderKeys(), Check: checkAWS, KnownBy: nat.KnownBy(), Run: runAWS},
 		{Name: "alicloud", Block: alicloudConfig{}, ProviderKeys: alicloudProviderKeys(), Check: checkAlicloud, KnownBy: alicloud.KnownBy(), Run: runAlicloud},
-		{Name: "huaweicloud", Block: huaweicloudConfig{}, ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, Run: runHuaweicloud},
+		{Name: "huaweicloud", Block: huaweicloudConfig{}, ProviderKeys: huaweicloudProviderKeys(), Check: checkHuaweicloud, KnownBy: privatenat.KnownBy(), Run: runHuaweicloud},
 	}
 }
 
@@ -143,7 +144,8 @@ func knownBy(setups []Setup, given []Given) (outputs []string) {
 			outputs = append(outputs, s.KnownBy...)
 		}
 	}
-	return outputs
+	slices.Sort(outputs)
+	return slices.Compact(outputs)
 }
 
 // CheckFile is [Check] for a configuration that comes from the stack's file in the folder dir, with the lines in it.

@@ -23,7 +23,7 @@ type rehearseFlags struct {
 	faults, everyFailure bool
 }
 
-// triedFailures is how many operations of a step are made to fail unless all are to be: enough for every operation of a migration,
+// triedFailures is how many failures of a step are tried unless all are to be: of most steps of a migration each,
 // while the steps of NAT instances, which have up to a hundred, do not make the rehearsal a matter of minutes.
 const triedFailures = 20
 

@@ -146,6 +146,13 @@ func (s *Stack) URNs() []string {
 	return urns
 }
 
+// Knows reports whether the state holds a resource of this type and id, even if only to delete it.
+func (s *Stack) Knows(typ, id string) bool {
+	return slices.ContainsFunc(s.recorded().Resources, func(r apitype.ResourceV3) bool {
+		return string(r.Type) == typ && string(r.ID) == id
+	})
+}
+
 // Pending returns the operations that were under way when the process died, as "creating <urn>", in the order in which they
 // began.
 func (s *Stack) Pending() []string {

@@ -80,7 +80,7 @@ func TestPrivateNATIsRehearsedFromItsMakingToItsEnd(t *testing.T) {
 		if len(s.Problems) > 0 {
 			t.Errorf("step %s: %v", s.Name, s.Problems)
 		}
-		if s.Faults != s.Operations || s.Operations == 0 {
+		if s.Faults != 2*s.Operations || s.Operations == 0 {
 			t.Errorf("step %s tried %d failures of %d operations", s.Name, s.Faults, s.Operations)
 		}
 		// A load balancer takes one rule, so while a rule is replaced there is none.

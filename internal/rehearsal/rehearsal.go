@@ -118,13 +118,14 @@ type Step struct {
 	CutConnections  int    `json:"cutConnections"`
 	// Seconds that the step took, with the failures that were tried and the variants.
 	Seconds float64 `json:"seconds"`
-	// Faults is how many failures were tried in addition to the step itself.
+	// Faults is how many failures of either kind were tried in addition to the step itself.
 	Faults int `json:"failuresTried"`
 	// Problems say what was lost or went wrong, and where; none in a step that went well.
 	Problems []string `json:"problems,omitempty"`
 	// Reaches says what is reached after the step; empty where the counts say it all.
 	Reaches string `json:"reaches,omitempty"`
 
+	byHand     bool // something had to be done by hand after a failure
 	interrupts bool // by design
 	left       int  // subnets without a way out, by design
 	lost       bool // Problems name traffic that was lost, cut or got where it must not, against the design
@@ -168,8 +169,8 @@ type Options struct {
 	Config         map[string]string
 	// Program is the program under rehearsal.
 	Program Program
-	// Faults tries each operation of each step failing once; of a step with more than MaxFaults operations, 0 for any
-	// number, so many of them, spread over the step.
+	// Faults tries each operation of each step failing once, and being done once although the answer is an error; of a step with
+	// more failures than MaxFaults, 0 for any number, so many of them, spread over both kinds and the step.
 	Faults    bool
 	MaxFaults int
 	Progress  Progress
@@ -274,6 +275,7 @@ func providers(world World, server *sim.Server) map[string]pulumirpc.ResourcePro
 
 // run makes the moves until one fails.
 func (w *walk) run(ctx context.Context) (*SetupReport, error) {
+	byHand := false
 	report := &SetupReport{Setup: w.setup.Name, OK: true, Notes: w.setup.Notes, Terms: w.setup.Terms}
 	for i, move := range w.setup.Moves {
 		w.options.Progress.Step(w.setup.Name, move.Name, i+1, len(w.setup.Moves))
@@ -286,10 +288,15 @@ func (w *walk) run(ctx context.Context) (*SetupReport, error) {
 		if err != nil {
 			return report, fmt.Errorf("step %s: %w", move.Name, err)
 		}
+		byHand = byHand || step.byHand
 		if len(step.Problems) > 0 {
 			report.OK = false
 			break
 		}
+	}
+	if byHand {
+		report.Notes = append(slices.Clip(report.Notes), fmt.Sprintf(
+			"by hand: what was made although the answer was an error (docs/reference/%s.md#what-an-error-leaves-behind)", w.setup.World.Package()))
 	}
 	return report, nil
 }
@@ -343,70 +350,6 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 		return step, w.faults(ctx, step, move, before, stackBefore, ops)
 	}
 	return step, nil
-}
-
-// faults repeats the step once for each of its operations, with this one failing and the engine going on with whatever
-// it can where that works, and then once more without a failure, which must finish the step.
-func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, ops []sim.Operation) error {
-	tried := spread(len(ops), w.options.MaxFaults)
-	for i, k := range tried {
-		w.options.Progress.Fault(i+1, len(tried))
-		world, stack := before.Clone(), stackBefore.Clone()
-		if move.Destroys {
-			world.End()
-		}
-		server := world.Provider()
-		seen := 0
-		failed := ""
-		server.Fault = func(op sim.Operation) sim.Verdict {
-			if seen++; seen != k {
-				return sim.Proceed
-			}
-			failed = fmt.Sprintf("%s of %s", op.Kind, op.Name)
-			return sim.FailBefore
-		}
-		stack.SetProviders(providers(world, server))
-		stack.SetContinueOnError(!w.setup.StopsAtErrors && !deletesFirst(ops))
-		first := move.make(ctx, stack)
-		second := move.make(ctx, stack)
-		stack.Close()
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if first == nil && failed != "" {
-			step.Problems = append(step.Problems, "the update succeeded although the "+failed+" failed")
-		}
-		if second != nil {
-			step.Problems = append(step.Problems, "after the "+failed+" failed, the step cannot be finished: "+second.Error())
-		}
-		step.add(world.Losses(), move.Cuts, move.Interrupts, "if the "+failed+" failed: ")
-		step.Faults++
-	}
-	return nil
-}
-
-// spread are at most limit of the numbers from 1 to n, the last among them; all of them if limit is 0.
-func spread(n, limit int) []int {
-	if limit == 0 || limit > n {
-		limit = n
-	}
-	numbers := make([]int, limit)
-	for i := range numbers {
-		numbers[i] = (i + 1) * n / limit
-	}
-	return numbers
-}
-
-// deletesFirst says whether something was deleted before it was created anew.
-func deletesFirst(ops []sim.Operation) bool {
-	deleted := map[string]bool{}
-	for _, op := range ops {
-		if op.Kind == sim.Create && deleted[op.URN] {
-			return true
-		}
-		deleted[op.URN] = deleted[op.URN] || op.Kind == sim.Delete
-	}
-	return false
 }
 
 // make makes the move on a stack that is configured for it.

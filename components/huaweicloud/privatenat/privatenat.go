@@ -41,11 +41,15 @@ func New(ctx *pulumi.Context, name string, args *Args, opts ...pulumi.ResourceOp
 	if args.Provider == nil {
 		return nil, errors.New("provider: is missing (make one with huaweicloud.NewProvider and a region)")
 	}
+	held, err := readOwn(ctx)
+	if err != nil {
+		return nil, err
+	}
 	n := &PrivateNAT{}
 	if err := ctx.RegisterComponentResource(TypeToken, name, n, opts...); err != nil {
 		return nil, err
 	}
-	b := &builder{ctx: ctx, name: name, args: args, component: n, networks: map[string]*network.Made{}, transits: map[string]*huaweicloud.NatPrivateTransitIp{}}
+	b := &builder{ctx: ctx, name: name, args: args, component: n, own: held, networks: map[string]*network.Made{}, transits: map[string]*huaweicloud.NatPrivateTransitIp{}}
 	for _, step := range []func() error{b.allNetworks, b.privateGateway, b.transitIPs, b.rules, b.snatRules} {
 		if err := step(); err != nil {
 			return nil, err
@@ -62,6 +66,7 @@ type builder struct {
 	name      string
 	args      *Args
 	component *PrivateNAT
+	own       own
 
 	gateway  *huaweicloud.NatPrivateGateway
 	networks map[string]*network.Made
@@ -103,8 +108,9 @@ func (b *builder) privateGateway() error {
 	if err != nil {
 		return err
 	}
-	b.gateway, err = huaweicloud.NewNatPrivateGateway(b.ctx, b.childName("gateway"), &huaweicloud.NatPrivateGatewayArgs{
-		Name: pulumi.String(b.args.gatewayName(b.name)), Spec: pulumi.String(b.args.Gateway.spec()), SubnetId: b.args.Gateway.SubnetID, Tags: network.Tags(b.args.Tags),
+	name := b.childName("gateway")
+	b.gateway, err = huaweicloud.NewNatPrivateGateway(b.ctx, name, &huaweicloud.NatPrivateGatewayArgs{
+		Name: pulumi.String(b.args.gatewayName(b.name)), Spec: pulumi.String(b.args.Gateway.spec()), SubnetId: b.gatewaySubnet(name), Tags: network.Tags(b.args.Tags),
 	}, b.serviceOpts(
 		pulumi.DependsOn(b.targetSubnets()), pulumi.ResourceHooks(&pulumi.ResourceHookBinding{AfterCreate: []*pulumi.ResourceHook{ready}}),
 	)...)
@@ -121,11 +127,12 @@ func (b *builder) transitIPs() error {
 			if fixed != (t.Address != "") {
 				continue
 			}
+			name := b.childName("transit-" + k)
 			args := &huaweicloud.NatPrivateTransitIpArgs{SubnetId: b.networks[t.Network].SubnetID, Tags: network.Tags(b.args.Tags)}
 			if fixed {
-				args.IpAddress = pulumi.String(t.Address)
+				args.IpAddress = b.transitAddress(name, k)
 			}
-			transit, err := huaweicloud.NewNatPrivateTransitIp(b.ctx, b.childName("transit-"+k), args, opts...)
+			transit, err := huaweicloud.NewNatPrivateTransitIp(b.ctx, name, args, opts...)
 			if err != nil {
 				return err
 			}
@@ -136,6 +143,10 @@ func (b *builder) transitIPs() error {
 }
 
 func (b *builder) rules() error {
+	if len(b.args.Rules) == 0 {
+		return nil
+	}
+	there := listed(b, b.dnatRules)
 	for _, k := range sorted(b.args.Rules) {
 		r := b.args.Rules[k]
 		target := b.args.Targets[r.Target]
@@ -158,7 +169,14 @@ func (b *builder) rules() error {
 		if err != nil {
 			return err
 		}
-		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, name, args, opts...); err != nil {
+		port := pulumi.StringInput(pulumi.String(""))
+		if target.PortID != nil {
+			port = target.PortID
+		}
+		alike := pulumi.All(there, b.transits[r.TransitIP].ID(), port).ApplyT(func(known []any) any {
+			return alikeDNAT(r, string(known[1].(pulumi.ID)), known[2].(string), target.Address, known[0].([]huaweicloud.GetNatPrivateDnatRulesRule))
+		}).(pulumi.AnyOutput)
+		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, name, args, append(opts, b.takeOver(dnatToken, name, alike))...); err != nil {
 			return err
 		}
 	}
@@ -198,23 +216,31 @@ func (b *builder) targetSubnets() []pulumi.Resource {
 }
 
 func (b *builder) snatRules() error {
+	if len(b.args.SNATRules) == 0 {
+		return nil
+	}
+	there := listed(b, b.snatRulesOf)
 	for _, k := range sorted(b.args.SNATRules) {
 		r := b.args.SNATRules[k]
 		args := &huaweicloud.NatPrivateSnatRuleArgs{GatewayId: b.gateway.ID(), TransitIpId: b.transits[r.TransitIP].ID()}
-		switch {
-		case r.CIDR != "":
+		source := pulumi.StringInput(pulumi.String(r.SubnetID))
+		if r.SubnetID == "" && r.CIDR == "" {
+			source = b.args.Gateway.SubnetID
+		}
+		if r.CIDR != "" {
 			args.Cidr = pulumi.String(r.CIDR)
-		case r.SubnetID != "":
-			args.SubnetId = pulumi.String(r.SubnetID)
-		default:
-			args.SubnetId = b.args.Gateway.SubnetID
+		} else {
+			args.SubnetId = source
 		}
 		name := b.childName("snat-" + k)
 		opts, err := b.ruleOpts(name, r.TransitIP)
 		if err != nil {
 			return err
 		}
-		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, name, args, opts...); err != nil {
+		alike := pulumi.All(there, b.transits[r.TransitIP].ID(), source).ApplyT(func(known []any) any {
+			return alikeSNAT(r.CIDR, known[2].(string), string(known[1].(pulumi.ID)), known[0].([]huaweicloud.GetNatPrivateSnatRulesRule))
+		}).(pulumi.AnyOutput)
+		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, name, args, append(opts, b.takeOver(snatToken, name, alike))...); err != nil {
 			return err
 		}
 	}
