@@ -199,12 +199,7 @@ func (r *Report) Text(w io.Writer) error {
 		fmt.Fprintf(w, "\nbinaries: natd %.1f MiB, failover %.1f MiB, zipped %.1f MiB",
 			mebibytes(r.size.natd), mebibytes(r.size.failover), mebibytes(r.size.archive))
 	}
-	if r.NetworkService != "" {
-		fmt.Fprintf(w, "\n\nnetwork service of the instances: %s, whose tool asks for addresses %.0f s after the boot and every %.0f s, instead of 30 s and 60 s on Amazon Linux",
-			r.NetworkService, serviceFirst.Seconds(), serviceEvery.Seconds())
-	} else {
-		fmt.Fprintf(w, "\n\nnetwork service of the instances: none: %s; not held: %s", r.noService, strings.Join(r.Skipped, ", "))
-	}
+	fmt.Fprintf(w, "\n\n%s", terminal.Wrap("", "network service of the instances: "+r.service()))
 	verdict := terminal.Paint(w, terminal.Good, "ok: every bound held")
 	switch {
 	case r.CutShort && len(r.Drills) == 0:
@@ -216,6 +211,15 @@ func (r *Report) Text(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "\n\ndrill: %s\n", verdict)
 	return err
+}
+
+// service says what configured the interfaces.
+func (r *Report) service() string {
+	if r.NetworkService == "" {
+		return fmt.Sprintf("%s, so that the lab configured the interfaces; not held: %s", r.noService, strings.Join(r.Skipped, ", "))
+	}
+	return fmt.Sprintf("%s, whose tool asks for addresses %.0f s after the boot and every %.0f s, instead of 30 s and 60 s on Amazon Linux",
+		r.NetworkService, serviceFirst.Seconds(), serviceEvery.Seconds())
 }
 
 // String is the median and the most.

@@ -78,3 +78,18 @@ func TestABrokenBoundIsToldFromARunThatCouldNotBeHeld(t *testing.T) {
 		t.Errorf("a bound of all drills: %v", all)
 	}
 }
+
+func TestTheReportSaysWithWhichNetworkServiceItWas(t *testing.T) {
+	for want, r := range map[string]Report{
+		"systemd 252, whose tool asks for addresses 3 s after the boot and every 6 s, instead of 30 s and 60 s on Amazon Linux": {NetworkService: "systemd 252"},
+		"there is none here, so that the lab configured the interfaces; not held: one, another":                                 {noService: "there is none here", Skipped: []string{"one", "another"}},
+	} {
+		var b strings.Builder
+		if err := r.Text(&b); err != nil {
+			t.Fatal(err)
+		}
+		if text := strings.Join(strings.Fields(b.String()), " "); !strings.Contains(text, want) {
+			t.Errorf("%q does not say %q", text, want)
+		}
+	}
+}

@@ -11,7 +11,8 @@
 // The region is joined to every instance by a link of its own, which is not on the data path. What the cloud's API decides
 // is set from outside: [Lab.SetRoute], [Lab.Assign], [Lab.Translate], [Node.CheckSource].
 //
-// Everything is set by netlink; no program is called. A namespace has no name: it is held by this process only, so that
+// Everything is set by netlink; no program is called, but by a node with a [NetworkService], whose interface is configured by the
+// system's own systemd-networkd as on Amazon Linux. A namespace has no name: it is held by this process only, so that
 // nothing is left of a lab whose process is gone, however it went. The programs in it are killed with it.
 //
 // Linux, and root (or CAP_NET_ADMIN and CAP_SYS_ADMIN).

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -189,6 +190,15 @@ func TestTheAgentClaimsRepairsAndHandsOver(t *testing.T) {
 		data, err := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
 		return err == nil && string(data) == "1\n"
 	})
+
+	// The way out is the network service's. Without it nothing is ready, and the reason is told at once.
+	routes, err := netlink.RouteList(nil, netlink.FAMILY_V4)
+	must(t, err)
+	i := slices.IndexFunc(routes, func(r netlink.Route) bool { return r.Gw != nil })
+	must(t, netlink.RouteDel(&routes[i]))
+	until(t, "the missing route is told", func() bool { h := a.health(); return !h.Ready && strings.Contains(h.Reason, "no default route") })
+	must(t, netlink.RouteAdd(&routes[i]))
+	until(t, "it is ready again", func() bool { return a.health().Ready })
 
 	// A restart, as after a crash, changes nothing.
 	stop()
