@@ -713,7 +713,7 @@ func TestASuccessorMayAskItsPredecessorForTheConnectionsAndNothingElse(t *testin
 		got := run(t, args).Named("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule")["egress-ingress-eu-west-1a-self"].Inputs
 		want := map[string]any{
 			"securityGroupId": "egress-security-group-eu-west-1a.id", "referencedSecurityGroupId": "egress-security-group-eu-west-1a.id",
-			"ipProtocol": "tcp", "fromPort": 9465.0, "toPort": 9465.0,
+			"ipProtocol": "tcp", "fromPort": 9465.0, "toPort": 9465.0, "tags": map[string]any{"team": "network"},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
