@@ -14,9 +14,10 @@ import (
 // connection is a gRPC connection to a provider that is a function call: messages are copied as if they had been sent, but
 // nothing listens, so that there is nothing to stop, and a call has ended when it returns.
 type connection struct {
-	plugin string                           // the name by which the engine asked for it
-	server pulumirpc.ResourceProviderServer // nil as long as a base plugin has not been parameterized
-	run    *run
+	plugin string // the name by which the engine asked for it
+	// pkg is the package that it serves: the plugin's own, or the one that a base plugin was parameterized for.
+	pkg string
+	run *run
 }
 
 var _ grpc.ClientConnInterface = (*connection)(nil)
@@ -36,11 +37,13 @@ func (c *connection) Invoke(ctx context.Context, name string, args, reply any, _
 	if c.run.crashed() {
 		return status.Error(codes.Unavailable, ErrCrashed.Error())
 	}
-	if parameters, ok := args.(*pulumirpc.ParameterizeRequest); ok && c.server == nil {
+	server := c.run.provider(c.pkg)
+	if parameters, ok := args.(*pulumirpc.ParameterizeRequest); ok && server == nil {
 		// The engine parameterizes a plugin before it asks anything else of it.
-		c.server = c.run.providers[parameters.GetValue().GetName()]
+		c.pkg = parameters.GetValue().GetName()
+		server = c.run.provider(c.pkg)
 	}
-	if c.server == nil {
+	if server == nil {
 		return status.Errorf(codes.Unavailable,
 			"provider %q: not simulated (give the stack a provider of that package)", c.plugin)
 	}
@@ -49,7 +52,7 @@ func (c *connection) Invoke(ctx context.Context, name string, args, reply any, _
 		return status.Errorf(codes.Unimplemented, "%s: no such method", name)
 	}
 	receive := func(request any) error { return transfer(request, args) }
-	response, err := method.Handler(c.server, context.WithoutCancel(ctx), receive, nil)
+	response, err := method.Handler(server, context.WithoutCancel(ctx), receive, nil)
 	if err != nil {
 		return status.Convert(err).Err()
 	}

@@ -257,15 +257,38 @@ func (s *Stack) Crash() {
 type run struct {
 	base            *apitype.DeploymentV3
 	config          config.Map
-	providers       map[string]pulumirpc.ResourceProviderServer
-	program         pulumi.RunFunc
 	continueOnError bool
 	replaced        []string
+
+	mu        sync.Mutex // guards what follows
+	providers map[string]pulumirpc.ResourceProviderServer
+	program   pulumi.RunFunc
 
 	journal *journal
 	source  *cancel.Source
 	dead    chan struct{} // closed by crash
 	once    sync.Once
+}
+
+// provider of a package; nil if there is none, or the run is over.
+func (r *run) provider(name string) pulumirpc.ResourceProviderServer {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.providers[name]
+}
+
+// started is the program; nil if there is none.
+func (r *run) started() pulumi.RunFunc {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.program
+}
+
+// forget lets go of what the run ran on, such as a whole simulated cloud: the engine never lets go of a run.
+func (r *run) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.base, r.config, r.providers, r.program = nil, nil, nil, nil
 }
 
 // begin makes the run in progress of what the Stack is set to now.
@@ -290,6 +313,7 @@ func (s *Stack) begin(source *cancel.Source) *run {
 func (s *Stack) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.run.forget()
 	s.run = nil
 }
 

@@ -43,7 +43,7 @@ func (h *host) Provider(
 	ctx *plugin.Context, descriptor workspace.PluginDescriptor, _ env.Env,
 ) (plugin.Provider, error) {
 	client := pulumirpc.NewResourceProviderClient(&connection{
-		plugin: descriptor.Name, server: h.run.providers[descriptor.Name], run: h.run,
+		plugin: descriptor.Name, pkg: descriptor.Name, run: h.run,
 	})
 	return plugin.NewProviderWithClient(ctx, client, false), nil
 }
@@ -108,14 +108,15 @@ func (l *language) GetRequiredPackages(
 
 // Run runs the program. Its error is returned as a message; the engine makes it the run's error.
 func (l *language) Run(_ context.Context, info plugin.RunInfo) (string, bool, error) {
-	if l.host.run.program == nil {
+	program := l.host.run.started()
+	if program == nil {
 		return "no program (give the stack one)", false, nil
 	}
 	values := make(map[string]string, len(info.Config))
 	for key, value := range info.Config {
 		values[key.String()] = value
 	}
-	err := launch.Run(l.host.run.program, pulumi.RunInfo{
+	err := launch.Run(program, pulumi.RunInfo{
 		Project:      info.Project,
 		Stack:        info.Stack,
 		Organization: info.Organization,
