@@ -60,6 +60,21 @@ func (w *alicloudWorld) Watch() {
 	}
 }
 
+// nameRoutes names the routes that have no name, as their owner does in the console before the stack is refreshed: the provider refuses
+// an adopted one without (decision 0003).
+func (w *alicloudWorld) nameRoutes() {
+	for _, v := range w.cloud.VPCs() {
+		for _, t := range w.cloud.RouteTables(v.ID) {
+			for _, e := range t.Entries {
+				if e.Type == alicloud.Custom && e.Name == "" {
+					// It exists, and the name is one.
+					_ = w.cloud.ModifyRouteEntry(t.ID, e.CIDR, "egress")
+				}
+			}
+		}
+	}
+}
+
 // End stops watching: a whole network that goes takes its hosts along.
 func (w *alicloudWorld) End() { w.cloud.OnChange = nil }
 
@@ -238,7 +253,7 @@ func alicloudMoves(block any, from int, declare func(migration.Stage) bool) []Mo
 		}
 		to(string(s), s, s == migration.Switch, false)
 		if s == stages[0] || s == stages[len(stages)-1] {
-			moves = append(moves, Move{Name: string(s) + " again", Still: true})
+			moves = append(moves, Move{Name: string(s) + " again", Still: true, Happens: func(w World) { w.(*alicloudWorld).nameRoutes() }})
 		}
 	}
 	if sliced && from == migration.Switch.Index() {
