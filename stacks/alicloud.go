@@ -119,6 +119,7 @@ type alicloudSetup struct {
 	config   alicloudConfig
 	last     alicloudLast
 	provider *alicloud.Provider
+	zones    *placed
 	network  *snatinstance.SNATInstance
 }
 
@@ -207,16 +208,34 @@ func (s *alicloudSetup) places(given Given) []error {
 		return []error{err}
 	}
 	zones := alicloudPlaces.of(given)
+	s.zones = alicloudPlaces.of(given)
 	if s.config.Network != nil {
 		for k, v := range s.config.Network.VSwitches {
-			zones.zone("alicloud.network.vswitches."+k+".zone", v.Zone)
+			field := "alicloud.network.vswitches." + k + ".zone"
+			zones.zone(field, v.Zone)
+			if s.last.Subnets[k] == "" {
+				// The vendor lists a zone as long as it sells instances there: one that a vSwitch is in may be sold out.
+				s.zones.zone(field, v.Zone)
+			}
 		}
 	}
 	return zones.problems
 }
 
+// listZones looks up the zones of the region in which an instance can be made.
+func (s *alicloudSetup) listZones() ([]string, error) {
+	found, err := alicloud.GetZones(s.ctx, &alicloud.GetZonesArgs{}, pulumi.Provider(s.provider))
+	if err != nil {
+		return nil, err
+	}
+	return found.Ids, nil
+}
+
 // run decides first, for the decision may refuse, and registers then.
 func (s *alicloudSetup) run() (pulumi.Map, error) {
+	if err := s.zones.exist(s.ctx, s.listZones); err != nil {
+		return nil, err
+	}
 	outputs := pulumi.Map{}
 	var args *migration.Args
 	if s.config.Migration != nil {

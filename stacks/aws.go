@@ -214,6 +214,7 @@ type awsSetup struct {
 	config   awsConfig
 	region   string
 	provider *aws.Provider
+	zones    *placed
 	vpc      *vpc.VPC
 	found    *discovery.Found
 }
@@ -307,6 +308,7 @@ func (s *awsSetup) places(given Given) (problems problem.List, wrong map[string]
 		return append(problems, err), nil
 	}
 	zones := awsPlaces.of(given)
+	s.zones = zones
 	for zone := range s.vpcZones() {
 		zones.zone("aws.vpc.zones."+zone, zone)
 	}
@@ -395,7 +397,19 @@ func underNAT(err error) error {
 	}, nil)
 }
 
+// listZones looks up the zones that the account can use in the region, whatever their state: the local ones that it has opted in to as well.
+func (s *awsSetup) listZones() ([]string, error) {
+	found, err := aws.GetAvailabilityZones(s.ctx, &aws.GetAvailabilityZonesArgs{}, pulumi.Provider(s.provider))
+	if err != nil {
+		return nil, err
+	}
+	return found.Names, nil
+}
+
 func (s *awsSetup) run() (pulumi.Map, error) {
+	if err := s.zones.exist(s.ctx, s.listZones); err != nil {
+		return nil, err
+	}
 	outputs := pulumi.Map{}
 	if s.config.VPC != nil {
 		args := s.vpcArgs()

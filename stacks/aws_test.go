@@ -82,6 +82,8 @@ func awsAccount(token string, _ map[string]any) (map[string]any, error) {
 		return map[string]any{"accountId": "123456789012"}, nil
 	case "aws:index/getPartition:getPartition":
 		return map[string]any{"partition": "aws", "dnsSuffix": "amazonaws.com"}, nil
+	case "aws:index/getAvailabilityZones:getAvailabilityZones":
+		return map[string]any{"names": list("eu-west-1a", "eu-west-1b", "eu-west-1c")}, nil
 	case "aws:ec2/getRouteTable:getRouteTable":
 		return map[string]any{"routes": list(block{"cidrBlock": "10.0.0.0/16", "gatewayId": "local"})}, nil
 	}

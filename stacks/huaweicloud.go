@@ -206,6 +206,7 @@ type huaweicloudSetup struct {
 	config   huaweicloudConfig
 	last     huaweicloudLast
 	provider *huaweicloud.Provider
+	zones    *placed
 	service  *loadbalancer.LoadBalancers
 }
 
@@ -246,6 +247,7 @@ func (s *huaweicloudSetup) places(given Given) problem.List {
 		return problem.List{err}
 	}
 	zones := huaweicloudPlaces.of(given)
+	s.zones = zones
 	if service != nil {
 		for k, b := range service.LoadBalancers {
 			for _, zone := range b.Zones {
@@ -257,6 +259,18 @@ func (s *huaweicloudSetup) places(given Given) problem.List {
 		}
 	}
 	return zones.problems
+}
+
+// listZones looks up the zones of the region, with those that are out of order: a stack may be in one.
+func (s *huaweicloudSetup) listZones() (names []string, err error) {
+	for _, state := range []string{"available", "unavailable"} {
+		found, err := huaweicloud.GetAvailabilityZones(s.ctx, &huaweicloud.GetAvailabilityZonesArgs{State: &state}, pulumi.Provider(s.provider))
+		if err != nil {
+			return nil, err
+		}
+		names = append(names, found.Names...)
+	}
+	return names, nil
 }
 
 // validate finds what the components cannot see: contradictions between the two blocks.
@@ -391,6 +405,9 @@ func (s *huaweicloudSetup) disguised(problems *problem.List, target string) {
 }
 
 func (s *huaweicloudSetup) run() (pulumi.Map, error) {
+	if err := s.zones.exist(s.ctx, s.listZones); err != nil {
+		return nil, err
+	}
 	outputs, held := pulumi.Map{}, pulumi.Map{}
 	outputs["held"] = held
 	if s.config.Service != nil {

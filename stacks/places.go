@@ -1,9 +1,13 @@
 package stacks
 
 import (
+	"errors"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/internal/problem"
 )
@@ -67,6 +71,8 @@ type placed struct {
 	problems problem.List
 	// wrong are the zones among them.
 	wrong map[string]bool
+	// fields name a zone that may be in the region, each, unless the stack has something there.
+	fields []struct{ field, zone string }
 }
 
 func (p places) of(given Given) *placed {
@@ -82,9 +88,35 @@ func (p *placed) zone(field, zone string) {
 	p.wrong[zone] = of != p.region
 	switch of {
 	case p.region:
+		p.fields = append(p.fields, struct{ field, zone string }{field, zone})
 	case "":
 		p.problems.Add(field, zone, "is no zone of "+p.vendor, "use one that the vendor's console shows for "+p.region)
 	default:
 		p.problems.Add(field, zone, "is a zone of region "+of+", not of "+p.region, "use zones of "+p.region+", or change "+p.setup+":region")
 	}
+}
+
+// exist refuses the zones that the vendor does not list: it would do so half way through the update. It asks once, and only when a zone is
+// named. Whoever may not ask goes on without, warned: a configuration that is right needs no check, and a role that could deploy it
+// before it was made still can.
+func (p *placed) exist(ctx *pulumi.Context, list func() ([]string, error)) error {
+	if p == nil || len(p.fields) == 0 {
+		return nil
+	}
+	there, err := list()
+	if err == nil && len(there) == 0 {
+		err = errors.New("the answer names none")
+	}
+	if err != nil {
+		return ctx.Log.Warn("the zones of "+p.region+" cannot be looked up, so that nobody sees whether those of the stack are there: "+problem.Answer(err), nil)
+	}
+	slices.Sort(there)
+	var problems problem.List
+	for _, f := range p.fields {
+		if !slices.Contains(there, f.zone) {
+			problems.Add(f.field, f.zone, "is no zone that the account can use in "+p.region, "use one of "+strings.Join(there, ", "))
+		}
+	}
+	slices.SortFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return problems.Err()
 }

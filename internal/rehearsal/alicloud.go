@@ -1,6 +1,7 @@
 package rehearsal
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -160,15 +161,15 @@ func AlicloudSetup(config map[string]string) (setup Setup, ok bool, err error) {
 	deploy := Move{Name: "deploy", Begins: true, Configure: func(c map[string]string) error {
 		return edit(c, func(b alicloudConfig) { delete(b, "migration") })
 	}}
-	return alicloudWalks(block["migration"], -1, []Move{deploy}, nil, nil), true, nil
+	return alicloudWalks(config, block["migration"], -1, []Move{deploy}, nil, nil), true, nil
 }
 
 // alicloudWalks are the walk in the cloud that the vendor describes, and those in clouds that behave otherwise where its
 // documentation is silent. saved is the state of the cloud to begin in, nil for an empty one; zones are those with enhanced NAT, nil for all.
-func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte, zones []string) Setup {
+func alicloudWalks(config map[string]string, migrationBlock any, from int, first []Move, saved []byte, zones []string) Setup {
 	declares := declaresSystemRoute(migrationBlock)
 	walk := func(o alicloud.Options, declare func(migration.Stage) bool) (World, []Move) {
-		o.EnhancedNATZones = zones
+		o.Zones, o.EnhancedNATZones = alicloudZones(config["alicloud:region"]), zones
 		cloud := alicloud.New(o)
 		world := &alicloudWorld{cloud: cloud}
 		if saved != nil {
@@ -210,6 +211,19 @@ func alicloudWalks(migrationBlock any, from int, first []Move, saved []byte, zon
 		setup.Variants = append(setup.Variants, variant)
 	}
 	return setup
+}
+
+// alicloudZones are as many zones of a region as any has, by their letters; those of cn-hangzhou when there is none. A zone in which a
+// network has something is one without that.
+func alicloudZones(region string) (zones []string) {
+	region = cmp.Or(region, "cn-hangzhou")
+	if last := region[len(region)-1]; last < '0' || last > '9' {
+		region += "-"
+	}
+	for letter := 'a'; letter <= 'n'; letter++ { // the last is that of cn-shanghai-n
+		zones = append(zones, region+string(letter))
+	}
+	return zones
 }
 
 func declaresSystemRoute(migrationBlock any) bool {

@@ -151,15 +151,8 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 	if err != nil {
 		return Setup{}, false, err
 	}
-	for _, letter := range "abcdef" {
-		options.Zones = append(options.Zones, options.Region+string(letter))
-	}
 	existing := seed.network.zones()
-	for _, zone := range existing {
-		if !slices.Contains(options.Zones, zone) {
-			options.Zones = append(options.Zones, zone)
-		}
-	}
+	options.Zones = awsZones(options.Region, append(slices.Collect(maps.Keys(b.at("vpc", "zones"))), existing...))
 	world, err := seed.world(options)
 	if err != nil {
 		return Setup{}, false, err
@@ -189,6 +182,19 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 	setup.Moves = append([]Move{first}, awsMoves(b, existing)...)
 	setup.Variants = []Variant{{Name: "does the opposite of what was assumed where AWS documents nothing", Moves: setup.Moves, World: other}}
 	return setup, true, nil
+}
+
+// awsZones are as many zones of a region as any has, by their letters, and of those that are named the local ones, which nobody can guess.
+func awsZones(region string, named []string) (zones []string) {
+	for _, letter := range "abcdef" {
+		zones = append(zones, region+string(letter))
+	}
+	for _, zone := range slices.Sorted(slices.Values(named)) {
+		if strings.HasPrefix(zone, region+"-") {
+			zones = append(zones, zone)
+		}
+	}
+	return slices.Compact(zones)
 }
 
 // awsMoves are the steps after the first one. Zones come and go in a VPC of the stack's own: in one that exists, which has these, subnets

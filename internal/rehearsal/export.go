@@ -139,7 +139,7 @@ func AlicloudFromExport(config map[string]string, project, stack string, text []
 	if err != nil {
 		return Setup{}, false, err
 	}
-	setup := alicloudWalks(block["migration"], stage.Index(), nil, saved, zones)
+	setup := alicloudWalks(config, block["migration"], stage.Index(), nil, saved, zones)
 	setup.State, err = ownPart(text, setup.Name)
 	return setup, err == nil, err
 }

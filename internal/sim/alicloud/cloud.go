@@ -56,7 +56,7 @@ type Options struct {
 	// 0 means [DefaultRouteQuota].
 	RouteQuota int
 	// Zones are what getZones answers, with those in use;
-	// nil means three zones of cn-hangzhou.
+	// nil means four zones of cn-hangzhou.
 	Zones []string
 	// EnhancedNATZones are the zones in which CreateNatGateway works;
 	// nil means every zone.
@@ -110,7 +110,7 @@ func New(opts Options) *Cloud {
 		opts.RouteQuota = DefaultRouteQuota
 	}
 	if opts.Zones == nil {
-		opts.Zones = []string{"cn-hangzhou-i", "cn-hangzhou-j", "cn-hangzhou-k"}
+		opts.Zones = []string{"cn-hangzhou-i", "cn-hangzhou-j", "cn-hangzhou-k", "cn-hangzhou-h"}
 	}
 	return newCloud(opts, newState())
 }

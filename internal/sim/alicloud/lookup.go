@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strings"
 
 	"polynat/internal/sim"
 )
@@ -497,11 +498,9 @@ func (c *Cloud) zones() []string {
 	return slices.Compact(zones)
 }
 
-// region is the first zone's name without its last part.
+// region is the first zone's name without its letter: cn-hangzhou of
+// cn-hangzhou-i, ap-southeast-1 of ap-southeast-1a.
 func (c *Cloud) region() string {
 	zone := c.zones()[0]
-	if i := len(zone) - 2; i > 0 && zone[i] == '-' {
-		return zone[:i]
-	}
-	return zone
+	return strings.TrimSuffix(zone[:len(zone)-1], "-")
 }

@@ -127,7 +127,7 @@ func TestLookupsFilter(t *testing.T) {
 		{"alicloud:ecs/getEipAddresses:getEipAddresses", sim.Object{"ipAddresses": []any{eip.Address}}, "addresses", 1},
 		{"alicloud:vpc/getSnatEntries:getSnatEntries", sim.Object{"snatTableId": g.SNATTableID, "sourceVswitchId": n.switches[0]}, "entries", 1},
 		{"alicloud:vpc/getEnhancedNatAvailableZones:getEnhancedNatAvailableZones", sim.Object{}, "zones", 1},
-		{"alicloud:index/getZones:getZones", sim.Object{"availableResourceCreation": "VSwitch"}, "zones", 3},
+		{"alicloud:index/getZones:getZones", sim.Object{"availableResourceCreation": "VSwitch"}, "zones", 4},
 	} {
 		got, _ := invoke(t, n.Cloud, test.token, test.args)[test.list].([]any)
 		if len(got) != test.want {

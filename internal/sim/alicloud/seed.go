@@ -10,8 +10,11 @@ import "slices"
 // AddVPC adds a VPC with its system table (of id v.RouteTableID).
 func (c *Cloud) AddVPC(v VPC) (string, error) { return c.CreateVPC(v) }
 
-// AddVSwitch adds a vSwitch that uses v.RouteTableID, or the system table.
-func (c *Cloud) AddVSwitch(s VSwitch) (string, error) { return c.CreateVSwitch(s) }
+// AddVSwitch adds a vSwitch that uses v.RouteTableID, or the system table. Its
+// zone is one of the region from then on.
+func (c *Cloud) AddVSwitch(s VSwitch) (string, error) {
+	return c.add(func() (string, error) { return c.addVSwitch(s) })
+}
 
 // AddTable adds a custom route table with its custom entries.
 func (c *Cloud) AddTable(t RouteTable) (string, error) {

@@ -76,10 +76,14 @@ func (c *Cloud) DeleteVPC(id string) error {
 
 // CreateVSwitch makes a vSwitch that uses the system table. Its block must
 // lie in the VPC's and overlap neither another vSwitch nor lie around a
-// custom route (a route may contain a vSwitch, not equal it or lie in it).
+// custom route (a route may contain a vSwitch, not equal it or lie in it), and
+// its zone must be one of the region.
 func (c *Cloud) CreateVSwitch(s VSwitch) (string, error) {
 	var id string
 	err := c.change(func() (err error) {
+		if s.ZoneID != "" && !slices.Contains(c.zones(), s.ZoneID) {
+			return fail(CodeInvalid, "vSwitch zone: %q: is not one of %v", s.ZoneID, c.zones())
+		}
 		id, err = c.addVSwitch(s)
 		return err
 	})
