@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"polynat/internal/migration"
 	"polynat/internal/route"
@@ -61,19 +62,24 @@ func (w *alicloudWorld) Watch() {
 	}
 }
 
-// nameRoutes names the routes that have no name, as their owner does in the console before the stack is refreshed: the provider refuses
-// an adopted one without (decision 0003).
-func (w *alicloudWorld) nameRoutes() {
-	for _, v := range w.cloud.VPCs() {
-		for _, t := range w.cloud.RouteTables(v.ID) {
+// nameRoutes is the way out where a refresh has found that an adopted route has no name, which the provider refuses (decision 0003):
+// their owner names all that have none, in the console.
+func nameRoutes(w World, refused error) string {
+	if !strings.Contains(refused.Error(), "expected length of name") {
+		return ""
+	}
+	cloud := w.(*alicloudWorld).cloud
+	for _, v := range cloud.VPCs() {
+		for _, t := range cloud.RouteTables(v.ID) {
 			for _, e := range t.Entries {
 				if e.Type == alicloud.Custom && e.Name == "" {
 					// It exists, and the name is one.
-					_ = w.cloud.ModifyRouteEntry(t.ID, e.CIDR, "egress")
+					_ = cloud.ModifyRouteEntry(t.ID, e.CIDR, "egress")
 				}
 			}
 		}
 	}
+	return "routes without a name were named in the console (docs/migration-alicloud.md#refresh)"
 }
 
 // End stops watching: a whole network that goes takes its hosts along.
@@ -267,7 +273,7 @@ func alicloudMoves(block any, from int, declare func(migration.Stage) bool) []Mo
 		}
 		to(string(s), s, s == migration.Switch, false)
 		if s == stages[0] || s == stages[len(stages)-1] {
-			moves = append(moves, Move{Name: string(s) + " again", Still: true, Happens: func(w World) { w.(*alicloudWorld).nameRoutes() }})
+			moves = append(moves, Move{Name: string(s) + " again", Still: true, WayOut: nameRoutes})
 		}
 	}
 	if sliced && from == migration.Switch.Index() {

@@ -147,7 +147,8 @@ func (w *walk) mend(ctx context.Context, step *Step, move Move, world World, ser
 		losses := world.Deprive(deletions(server.Operations(), op))
 		step.add(losses, move.Cuts, move.Interrupts, fmt.Sprintf("if the %s that an error left behind is deleted by hand: ", op.Name))
 	}
-	step.byHand = true
+	step.byHand = append(step.byHand, fmt.Sprintf(
+		"what was made although the answer was an error (docs/reference/%s.md#what-an-error-leaves-behind)", world.Package()))
 	if _, err := stack.Refresh(ctx); err != nil {
 		return err, ctx.Err()
 	}

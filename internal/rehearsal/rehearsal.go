@@ -66,6 +66,9 @@ type Move struct {
 	Happens func(World)
 	// Still is true for a `pulumi up --refresh` that must find nothing to do.
 	Still bool
+	// WayOut does what a guide tells people to do about an error of the move, before they make it again, and says what that
+	// was; empty when no guide knows the error. nil for none.
+	WayOut func(World, error) string
 	// Destroys is true for a `pulumi destroy` instead of an `up`. What goes then is not missed.
 	Destroys bool
 }
@@ -125,10 +128,10 @@ type Step struct {
 	// Reaches says what is reached after the step; empty where the counts say it all.
 	Reaches string `json:"reaches,omitempty"`
 
-	byHand     bool // something had to be done by hand after a failure
-	interrupts bool // by design
-	left       int  // subnets without a way out, by design
-	lost       bool // Problems name traffic that was lost, cut or got where it must not, against the design
+	byHand     []string // what had to be done by hand, as the references and guides tell
+	interrupts bool     // by design
+	left       int      // subnets without a way out, by design
+	lost       bool     // Problems name traffic that was lost, cut or got where it must not, against the design
 }
 
 // SetupReport is the report of one setup.
@@ -200,6 +203,7 @@ func Run(ctx context.Context, o Options, setups ...Setup) (*Report, error) {
 		default:
 			return nil, fmt.Errorf("rehearse %s: %w", setup.Name, err)
 		}
+		r.noteByHand()
 		report.OK = report.OK && r.OK
 		report.Setups = append(report.Setups, *r)
 	}
@@ -275,7 +279,6 @@ func providers(world World, server *sim.Server) map[string]pulumirpc.ResourcePro
 
 // run makes the moves until one fails.
 func (w *walk) run(ctx context.Context) (*SetupReport, error) {
-	byHand := false
 	report := &SetupReport{Setup: w.setup.Name, OK: true, Notes: w.setup.Notes, Terms: w.setup.Terms}
 	for i, move := range w.setup.Moves {
 		w.options.Progress.Step(w.setup.Name, move.Name, i+1, len(w.setup.Moves))
@@ -288,15 +291,10 @@ func (w *walk) run(ctx context.Context) (*SetupReport, error) {
 		if err != nil {
 			return report, fmt.Errorf("step %s: %w", move.Name, err)
 		}
-		byHand = byHand || step.byHand
 		if len(step.Problems) > 0 {
 			report.OK = false
 			break
 		}
-	}
-	if byHand {
-		report.Notes = append(slices.Clip(report.Notes), fmt.Sprintf(
-			"by hand: what was made although the answer was an error (docs/reference/%s.md#what-an-error-leaves-behind)", w.setup.World.Package()))
 	}
 	return report, nil
 }
@@ -324,6 +322,12 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 		w.setup.World.End()
 	}
 	err := move.make(ctx, w.stack)
+	if err != nil && move.WayOut != nil {
+		if done := move.WayOut(w.setup.World, err); done != "" {
+			step.byHand = append(step.byHand, done)
+			err = move.make(ctx, w.stack)
+		}
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -408,8 +412,23 @@ func (s *Step) join(other Step, prefix string) {
 	}
 	s.Seconds += other.Seconds
 	s.lost = s.lost || other.lost
+	for _, done := range other.byHand {
+		s.byHand = append(s.byHand, prefix+done)
+	}
 	for _, p := range other.Problems {
 		s.Problems = append(s.Problems, prefix+p)
+	}
+}
+
+// noteByHand adds to the notes what had to be done by hand, each thing once.
+func (s *SetupReport) noteByHand() {
+	s.Notes = slices.Clip(s.Notes)
+	for _, step := range s.Steps {
+		for _, done := range step.byHand {
+			if note := "by hand: " + done; !slices.Contains(s.Notes, note) {
+				s.Notes = append(s.Notes, note)
+			}
+		}
 	}
 }
 
