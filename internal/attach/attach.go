@@ -100,31 +100,11 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return err
 	}
-	var failed error
-	var observing sync.Mutex // also guards failed
-	var attached []string
-	for _, c := range clouds {
-		cloud, path := c.empty(region), filepath.Join(p.root, c.file)
-		if err := load(cloud, path); err != nil {
-			return err
-		}
-		server := sim.NewServer(c.schema, cloud)
-		server.Observe = func(op sim.Operation) {
-			observing.Lock()
-			defer observing.Unlock()
-			// After every operation, so that the playground survives what a real cloud survives.
-			failed = errors.Join(failed, save(cloud, path))
-			if o.Observe != nil {
-				o.Observe(op)
-			}
-		}
-		port, stop, err := launch.ServeProvider(server)
-		if err != nil {
-			return err
-		}
-		defer stop()
-		attached = append(attached, fmt.Sprintf("%s:%d", server.Plugin(), port))
+	served, err := serve(p.root, region, o.Observe)
+	if err != nil {
+		return err
 	}
+	defer served.stop()
 	language, stop, err := launch.ServeLanguage(o.Program)
 	if err != nil {
 		return err
@@ -132,7 +112,7 @@ func Run(ctx context.Context, o Options) error {
 	defer stop()
 	run := func(args []string, stdout, stderr io.Writer) error {
 		c := exec.CommandContext(ctx, cli, args...)
-		c.Dir, c.Env = p.project, p.environment(strings.Join(attached, ","), language)
+		c.Dir, c.Env = p.project, p.environment(strings.Join(served.attached, ","), language)
 		c.Stdin, c.Stdout, c.Stderr = os.Stdin, stdout, stderr
 		return c.Run()
 	}
@@ -149,7 +129,59 @@ func Run(ctx context.Context, o Options) error {
 		stdout, stderr = os.Stdout, os.Stderr
 		ctx = context.WithoutCancel(ctx)
 	}
-	return errors.Join(run(o.Args, stdout, stderr), failed)
+	return errors.Join(run(o.Args, stdout, stderr), served.err())
+}
+
+// served are the simulated clouds of the playground while pulumi runs.
+type served struct {
+	attached []string // as PULUMI_DEBUG_PROVIDERS takes them
+	stops    []func()
+
+	mu     sync.Mutex // guards failed, and lets one operation at a time be observed
+	failed error
+}
+
+// serve loads the clouds of the playground and serves them. Each is saved after every operation, so that the playground survives what a
+// real cloud survives.
+func serve(root, region string, observe func(sim.Operation)) (*served, error) {
+	s := &served{}
+	for _, c := range clouds {
+		cloud, path := c.empty(region), filepath.Join(root, c.file)
+		if err := load(cloud, path); err != nil {
+			s.stop()
+			return nil, err
+		}
+		server := sim.NewServer(c.schema, cloud)
+		server.Observe = func(op sim.Operation) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.failed = errors.Join(s.failed, save(cloud, path))
+			if observe != nil {
+				observe(op)
+			}
+		}
+		port, stop, err := launch.ServeProvider(server)
+		if err != nil {
+			s.stop()
+			return nil, err
+		}
+		s.stops = append(s.stops, stop)
+		s.attached = append(s.attached, fmt.Sprintf("%s:%d", server.Plugin(), port))
+	}
+	return s, nil
+}
+
+func (s *served) stop() {
+	for _, stop := range s.stops {
+		stop()
+	}
+}
+
+// err is why a cloud could not be saved.
+func (s *served) err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed
 }
 
 // allowed refuses arguments by which pulumi would leave the playground.

@@ -69,7 +69,7 @@ func Leaves(err error) []error {
 	if err == nil {
 		return nil
 	}
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // errors.As would look behind what wraps a list
+	joined, ok := err.(interface{ Unwrap() []error }) // errors.As would look behind what wraps a list
 	if !ok {
 		return []error{err}
 	}

@@ -37,8 +37,8 @@ func (r *Report) Text(w io.Writer) error {
 		if len(besides) > 0 {
 			parts = append(parts, strings.Join(besides, "\n"))
 		}
-		colour, verdict := setup.verdict()
-		parts = append(parts, terminal.Wrap("", fmt.Sprintf("%s (stack %s): %s", setup.Setup, r.Stack, terminal.Paint(w, colour, verdict))))
+		color, verdict := setup.verdict()
+		parts = append(parts, terminal.Wrap("", fmt.Sprintf("%s (stack %s): %s", setup.Setup, r.Stack, terminal.Paint(w, color, verdict))))
 		if i > 0 {
 			fmt.Fprintln(w)
 		}
@@ -106,7 +106,7 @@ func (s *SetupReport) legend() string {
 }
 
 // verdict says in a line how it went.
-func (s *SetupReport) verdict() (terminal.Colour, string) {
+func (s *SetupReport) verdict() (terminal.Color, string) {
 	switch {
 	case s.CutShort && len(s.Steps) == 0:
 		return terminal.Unclear, "not walked"

@@ -25,7 +25,7 @@ func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 	names := slices.Sorted(maps.Keys(over(shown(r, state), over(olds, news))))
 	var changes []change
 	for _, name := range names {
-		if name == defaultsKey || slices.Contains(ignore, name) || slices.Contains(ignore, "*") {
+		if name == defaultsKey || ignored(ignore, name) {
 			continue
 		}
 		was, had := olds[name]
@@ -37,23 +37,32 @@ func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 		if !had && (p.Computed || !has) {
 			was, had = state[name]
 		}
-		c := change{property: name, replaces: p.ForceNew || !r.Updatable}
-		switch {
-		case had && has && same(was, is), had && !has && filledIn(olds, name), has && !had && filledIn(news, name):
+		if had && has && same(was, is) || had && !has && filledIn(olds, name) || has && !had && filledIn(news, name) {
 			continue
-		case !had:
-			c.kind = pulumirpc.PropertyDiff_ADD
-		case !has:
-			c.kind = pulumirpc.PropertyDiff_DELETE
-		default:
-			c.kind = pulumirpc.PropertyDiff_UPDATE
 		}
+		c := change{property: name, kind: kind(had, has), replaces: p.ForceNew || !r.Updatable}
 		if c.replaces {
 			c.kind++ // in the protocol each kind is followed by its replacing twin
 		}
 		changes = append(changes, c)
 	}
 	return changes
+}
+
+func ignored(ignore []string, name string) bool {
+	return slices.Contains(ignore, name) || slices.Contains(ignore, "*")
+}
+
+// kind of a change of a property that had a value and has one, or not.
+func kind(had, has bool) pulumirpc.PropertyDiff_Kind {
+	switch {
+	case !had:
+		return pulumirpc.PropertyDiff_ADD
+	case !has:
+		return pulumirpc.PropertyDiff_DELETE
+	default:
+		return pulumirpc.PropertyDiff_UPDATE
+	}
 }
 
 // same reports whether two values are the same but for what the provider filled in on one side alone.

@@ -12,22 +12,22 @@ import (
 // Columns that every text fits, on a terminal or in a file.
 const Columns = 80
 
-// Colour of a text on a terminal.
-type Colour string
+// Color of a text on a terminal.
+type Color string
 
-// Colours, by what they say.
+// Colors, by what they say.
 const (
-	Good    Colour = "32" // green
-	Bad     Colour = "31" // red
-	Unclear Colour = "33" // yellow
+	Good    Color = "32" // green
+	Bad     Color = "31" // red
+	Unclear Color = "33" // yellow
 )
 
-// Paint colours a text for w, if that is a terminal and NO_COLOR (https://no-color.org) does not forbid it.
-func Paint(w io.Writer, colour Colour, text string) string {
+// Paint colors a text for w, if that is a terminal and NO_COLOR (https://no-color.org) does not forbid it.
+func Paint(w io.Writer, color Color, text string) string {
 	if terminalOf(w) == nil || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return text
 	}
-	return "\x1b[" + string(colour) + "m" + text + "\x1b[0m"
+	return "\x1b[" + string(color) + "m" + text + "\x1b[0m"
 }
 
 // terminalOf is the terminal that w is, nil if it is none.

@@ -92,7 +92,7 @@ func TestWithoutATerminalEachStepIsALine(t *testing.T) {
 	}
 }
 
-func TestColourIsForTerminalsThatWantIt(t *testing.T) {
+func TestColorIsForTerminalsThatWantIt(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "")
 	var file bytes.Buffer

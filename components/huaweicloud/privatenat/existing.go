@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 
 	"polynat/internal/problem"
 	"polynat/internal/stackoutputs"
@@ -91,21 +92,21 @@ func (o own) orphan(typ, name string, found map[string]bool) string {
 }
 
 // takeOver imports the rule that is what the program wants, if there is one. found tells by id which rules of the gateway are.
-func (b *builder) takeOver(typ, name string, found pulumi.AnyOutput) pulumi.ResourceOption {
-	return pulumi.Import(found.ApplyT(func(found any) pulumi.ID {
-		return pulumi.ID(b.own.orphan(typ, name, found.(map[string]bool)))
-	}).(pulumi.IDOutput))
+func (b *builder) takeOver(typ, name string, found pulumix.Output[map[string]bool]) pulumi.ResourceOption {
+	return pulumi.Import(pulumix.Cast[pulumi.IDOutput](pulumix.Apply(found, func(found map[string]bool) pulumi.ID {
+		return pulumi.ID(b.own.orphan(typ, name, found))
+	})))
 }
 
 // listed are the rules of the gateway, listed once. A list that cannot be had holds none: then the cloud refuses what is there.
-func listed[T any](b *builder, list func(gateway string) ([]T, error)) pulumi.AnyOutput {
-	return b.gateway.ID().ApplyT(func(gateway pulumi.ID) any {
+func listed[T any](b *builder, list func(gateway string) ([]T, error)) pulumix.Output[[]T] {
+	return pulumix.Apply(b.gateway.ID(), func(gateway pulumi.ID) []T {
 		rules, err := list(string(gateway))
 		if err != nil {
 			_ = b.ctx.Log.Debug(fmt.Sprintf("rules of private NAT gateway %s: %v", gateway, err), nil)
 		}
 		return rules
-	}).(pulumi.AnyOutput)
+	})
 }
 
 func (b *builder) dnatRules(gateway string) ([]huaweicloud.GetNatPrivateDnatRulesRule, error) {

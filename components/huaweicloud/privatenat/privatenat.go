@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumix"
 
 	"polynat/components/huaweicloud/network"
 	"polynat/sdks/huaweicloud"
@@ -173,9 +174,10 @@ func (b *builder) rules() error {
 		if target.PortID != nil {
 			port = target.PortID
 		}
-		alike := pulumi.All(there, b.transits[r.TransitIP].ID(), port).ApplyT(func(known []any) any {
-			return alikeDNAT(r, string(known[1].(pulumi.ID)), known[2].(string), target.Address, known[0].([]huaweicloud.GetNatPrivateDnatRulesRule))
-		}).(pulumi.AnyOutput)
+		alike := pulumix.Apply3(there, b.transits[r.TransitIP].ID(), port.ToStringOutput(),
+			func(rules []huaweicloud.GetNatPrivateDnatRulesRule, transit pulumi.ID, port string) map[string]bool {
+				return alikeDNAT(r, string(transit), port, target.Address, rules)
+			})
 		if _, err := huaweicloud.NewNatPrivateDnatRule(b.ctx, name, args, append(opts, b.takeOver(dnatToken, name, alike))...); err != nil {
 			return err
 		}
@@ -237,9 +239,10 @@ func (b *builder) snatRules() error {
 		if err != nil {
 			return err
 		}
-		alike := pulumi.All(there, b.transits[r.TransitIP].ID(), source).ApplyT(func(known []any) any {
-			return alikeSNAT(r.CIDR, known[2].(string), string(known[1].(pulumi.ID)), known[0].([]huaweicloud.GetNatPrivateSnatRulesRule))
-		}).(pulumi.AnyOutput)
+		alike := pulumix.Apply3(there, b.transits[r.TransitIP].ID(), source.ToStringOutput(),
+			func(rules []huaweicloud.GetNatPrivateSnatRulesRule, transit pulumi.ID, source string) map[string]bool {
+				return alikeSNAT(r.CIDR, source, string(transit), rules)
+			})
 		if _, err := huaweicloud.NewNatPrivateSnatRule(b.ctx, name, args, append(opts, b.takeOver(snatToken, name, alike))...); err != nil {
 			return err
 		}

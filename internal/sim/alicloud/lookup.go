@@ -100,19 +100,7 @@ func (c *Cloud) Invoke(_ context.Context, token string, args sim.Object) (sim.Ob
 			return nil, err
 		}
 	}
-	for i, e := range elements {
-		if details {
-			continue
-		}
-		elements[i] = maps.Clone(e)
-		for _, field := range l.detailed {
-			delete(elements[i], field)
-		}
-	}
-	if details && token == "alicloud:ecs/getInstances:getInstances" {
-		// The provider asks for the roles of the instances, and leaves out those that the answer does not name.
-		elements = slices.DeleteFunc(elements, func(e sim.Object) bool { return e["ramRoleName"] == "" })
-	}
+	elements = l.shown(token, elements, details)
 
 	all := func(field string) []any {
 		out := []any{}
@@ -143,6 +131,23 @@ func (c *Cloud) Invoke(_ context.Context, token string, args sim.Object) (sim.Ob
 		}
 	}
 	return result, nil
+}
+
+// shown is what the answer holds of the elements, with or without the details that take calls of their own.
+func (l lookup) shown(token string, elements []sim.Object, details bool) []sim.Object {
+	switch {
+	case !details:
+		for i, e := range elements {
+			elements[i] = maps.Clone(e)
+			for _, field := range l.detailed {
+				delete(elements[i], field)
+			}
+		}
+	case token == "alicloud:ecs/getInstances:getInstances":
+		// The provider asks for the roles of the instances, and leaves out those that the answer does not name.
+		return slices.DeleteFunc(elements, func(e sim.Object) bool { return e["ramRoleName"] == "" })
+	}
+	return elements
 }
 
 func (l lookup) filter(elements []sim.Object, args sim.Object) ([]sim.Object, error) {
