@@ -57,7 +57,8 @@ type Options struct {
 //
 // The engine leaves something behind for the life of the process with every Up and Preview: four goroutines, an idle
 // listener on the loopback interface (resource/deploy/source_eval.go of pkg/v3 v3.259.0 starts a schema loader that it never
-// stops) and what they refer to, about 0.2 MB for 20 resources. Thousands of runs in a process are no problem, millions are.
+// stops) and what they refer to, about 0.2 MB for 20 resources. Thousands of runs in a process are no problem, millions are:
+// [MemoryLimit] holds what a process takes near to what is in use.
 type Stack struct {
 	project  tokens.PackageName
 	name     tokens.StackName
@@ -122,8 +123,10 @@ func (e *Error) Error() string {
 // Unwrap returns what ended the run.
 func (e *Error) Unwrap() error { return e.Err }
 
-// New returns an empty stack. Options that cannot name a stack or a configuration key are an error.
+// New returns an empty stack. Options that cannot name a stack or a configuration key are an error. The first one limits the
+// memory of the process to [MemoryLimit].
 func New(o Options) (*Stack, error) {
+	limitMemory()
 	name, err := tokens.ParseStackName(o.Stack)
 	if err != nil {
 		return nil, fmt.Errorf("stack: %q: %w", o.Stack, err)
@@ -264,6 +267,8 @@ type run struct {
 	providers map[string]pulumirpc.ResourceProviderServer
 	program   pulumi.RunFunc
 
+	life    context.Context // of the program: an engine that gives up leaves it waiting for answers
+	kill    context.CancelFunc
 	journal *journal
 	source  *cancel.Source
 	dead    chan struct{} // closed by crash
@@ -295,7 +300,10 @@ func (r *run) forget() {
 func (s *Stack) begin(source *cancel.Source) *run {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	life, kill := context.WithCancel(context.Background())
 	s.run = &run{
+		life:            life,
+		kill:            kill,
 		base:            s.state,
 		config:          maps.Clone(s.config),
 		providers:       s.providers,
@@ -313,6 +321,7 @@ func (s *Stack) begin(source *cancel.Source) *run {
 func (s *Stack) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.run.kill()
 	s.run.forget()
 	s.run = nil
 }

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"os/exec"
 	"runtime"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -923,6 +926,27 @@ func TestAStackThatCannotBeNamedIsRefused(t *testing.T) {
 	}
 }
 
+// What runs leave behind stays; the garbage next to it must not double what the process takes.
+func TestAProcessWithStacksIsLimitedInItsMemory(t *testing.T) {
+	newToy(t, nil)
+	const chosen = "3GiB"
+	want := int64(engine.MemoryLimit)
+	again := os.Getenv("GOMEMLIMIT") == chosen
+	if again {
+		want = 3 << 30
+	}
+	if got := debug.SetMemoryLimit(-1); got != want && (again || os.Getenv("GOMEMLIMIT") == "") {
+		t.Errorf("the limit is %d bytes, want %d", got, want)
+	}
+	if !again { // in a process for which somebody has chosen
+		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		c.Env = append(os.Environ(), "GOMEMLIMIT="+chosen)
+		if out, err := c.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
+}
+
 // Not parallel: it counts the goroutines of the process.
 func TestRunsLeaveNoMoreGoroutinesBehindThanTheEngineDoes(t *testing.T) {
 	const runs, perRun = 20, 4 // see the comment on [engine.Stack]
@@ -937,6 +961,29 @@ func TestRunsLeaveNoMoreGoroutinesBehindThanTheEngineDoes(t *testing.T) {
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+runs*perRun; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines before, %d after %d runs", before, runtime.NumGoroutine(), runs)
+		}
+	}
+}
+
+// Not parallel: it looks at all goroutines of the process. An engine that gives up answers the program's questions no more.
+func TestARunThatFailsLeavesNoProgramBehind(t *testing.T) {
+	y := newToy(t, nil)
+	y.fail(t, func(ctx *pulumi.Context) error {
+		broken, err := newThing(ctx, "broken", pulumi.Map{"kind": pulumi.String("sluggish")})
+		if err != nil {
+			return err
+		}
+		_, err = newThing(ctx, "after", pulumi.Map{"note": broken.Address})
+		return err
+	})
+	stacks := make([]byte, 4<<20)
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() {
+		all := string(stacks[:runtime.Stack(stacks, true)])
+		if !strings.Contains(all, "pulumi.RunWithContext(") {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the program still runs:\n%s", all)
 		}
 	}
 }

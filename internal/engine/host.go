@@ -116,7 +116,7 @@ func (l *language) Run(_ context.Context, info plugin.RunInfo) (string, bool, er
 	for key, value := range info.Config {
 		values[key.String()] = value
 	}
-	err := launch.Run(program, pulumi.RunInfo{
+	err := launch.Run(l.host.run.life, program, pulumi.RunInfo{
 		Project:      info.Project,
 		Stack:        info.Stack,
 		Organization: info.Organization,

@@ -23,6 +23,9 @@ import (
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/emptypb"
 )
 
@@ -31,11 +34,11 @@ import (
 const maxMessage = 400 << 20
 
 // Run runs a program as info says, against the resource monitor and the engine that info names, until the engine has
-// done all that the program asked for.
+// done all that the program asked for, or ctx ends.
 //
 // The program's error is returned as the program returned it, without the SDK's wrapping. A panic in the program is an
 // error that holds the stack, not the end of the process.
-func Run(program pulumi.RunFunc, info pulumi.RunInfo) error {
+func Run(ctx context.Context, program pulumi.RunFunc, info pulumi.RunInfo) error {
 	recovering := func(ctx *pulumi.Context) (err error) {
 		defer func() {
 			if p := recover(); p != nil {
@@ -44,12 +47,34 @@ func Run(program pulumi.RunFunc, info pulumi.RunInfo) error {
 		}()
 		return program(ctx)
 	}
-	err := pulumi.RunErr(recovering, func(i *pulumi.RunInfo) { *i = info })
+	run, err := pulumi.NewContext(ctx, info) // not pulumi.RunErr, which waits for ever where an engine has given up
+	if err != nil {
+		return err
+	}
+	defer func() { _ = run.Close() }()
+	if err = pulumi.RunWithContext(run, recovering); err == nil {
+		return done(ctx, info.MonitorAddr)
+	}
 	var several interface{ WrappedErrors() []error }
 	if errors.As(err, &several) {
 		return errors.Join(several.WrappedErrors()...)
 	}
 	return err
+}
+
+// done tells the engine that the program asks for nothing more, and returns when the engine has done what it was asked for:
+// until then it calls the program's hooks.
+func done(ctx context.Context, monitor string) error {
+	connection, err := grpc.NewClient(monitor, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = connection.Close() }()
+	_, err = pulumirpc.NewResourceMonitorClient(connection).SignalAndWaitForShutdown(ctx, &emptypb.Empty{})
+	if err != nil && status.Code(err) != codes.Unimplemented { // by an engine that knows no hooks
+		return fmt.Errorf("wait for the engine: %w", err)
+	}
+	return nil
 }
 
 // ServeLanguage serves a program as the language host of the runtime "go", whatever the project directory holds, until
@@ -104,7 +129,7 @@ func (l *language) Handshake(
 }
 
 // Run runs the program. Its error is the program's, not the protocol's.
-func (l *language) Run(_ context.Context, req *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {
+func (l *language) Run(ctx context.Context, req *pulumirpc.RunRequest) (*pulumirpc.RunResponse, error) {
 	info := pulumi.RunInfo{
 		Project:          req.GetProject(),
 		RootDirectory:    req.GetInfo().GetRootDirectory(),
@@ -122,7 +147,7 @@ func (l *language) Run(_ context.Context, req *pulumirpc.RunRequest) (*pulumirpc
 		// An engine that attaches to a client, as the Automation API makes it do, passes its address as an argument.
 		info.EngineAddr = args[0]
 	}
-	if err := Run(l.program(slices.Sorted(maps.Keys(info.Config))), info); err != nil {
+	if err := Run(context.WithoutCancel(ctx), l.program(slices.Sorted(maps.Keys(info.Config))), info); err != nil {
 		return &pulumirpc.RunResponse{Error: strings.TrimSpace(err.Error())}, nil
 	}
 	return &pulumirpc.RunResponse{}, nil
