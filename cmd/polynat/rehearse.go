@@ -34,8 +34,8 @@ func rehearseCommand(out *output) *cobra.Command {
 		Short: "Walk a stack through every step of its setups on simulated clouds, and report what would be lost",
 		Long: `Runs the Pulumi program with the configuration of a stack on the real engine, in this process, against simulated
 clouds. Walks every setup of the stack, or those that are named, through all its steps, asks after every single change
-what can be reached and what must not be, and tries each operation failing once. Touches no real cloud, backend or
-credential.
+what can be reached and what must not be. Tries each operation failing once before it is done and once after: done, although
+its answer is an error. Touches no real cloud, backend or credential.
 
 ` + fmt.Sprintf(statuses, "", "a step failed without a\nloss, or the rehearsal was cut short"),
 		RunE: func(c *cobra.Command, setups []string) error { return rehearse(c, out, flags, setups) },
@@ -50,12 +50,15 @@ credential.
 		return stacksIn(flags.dir), cobra.ShellCompDirectiveNoFileComp
 	})
 	f.BoolVar(&flags.everyFailure, "every-failure", false, fmt.Sprintf("try every failure, where a step has more than %d operations too", triedFailures))
-	f.BoolVar(&flags.faults, "faults", true, "also try each operation of each step failing once")
+	f.BoolVar(&flags.faults, "faults", true, "also try each operation of each step failing once before it is done, and once after")
 	return c
 }
 
 func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string) error {
 	ctx := c.Context()
+	progress := progress{terminal.NewStatus(c.ErrOrStderr())}
+	defer progress.Close()
+	progress.Status.Step("stack " + flags.stack + ": reads its configuration")
 	project, config, err := engine.LoadConfig(ctx, flags.dir, flags.stack)
 	if err != nil {
 		return stacks.Explain(stacks.Setups(), flags.dir, flags.stack, err)
@@ -68,6 +71,7 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 		if export, err = os.ReadFile(flags.export); err != nil {
 			return err
 		}
+		progress.Status.Step("stack " + flags.stack + ": makes its clouds from the export (AWS: compiles the programs that are deployed)")
 	}
 	if err := refuse(flags.dir, project, flags.stack, config, export); err != nil {
 		return err
@@ -82,11 +86,9 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM)
 	defer stop()
-	progress := progress{terminal.NewStatus(c.ErrOrStderr())}
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
 		Project: project, Stack: flags.stack, Config: config, Program: rehearsal.Polynat, Faults: flags.faults, MaxFaults: maxFaults, Progress: progress,
 	}, setups...)
-	progress.Close()
 	if err != nil {
 		return noVerdict{err}
 	}
