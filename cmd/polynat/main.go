@@ -39,7 +39,13 @@ func main() {
 
 // run returns the exit status: one of the above, or the stock CLI's own for the command pulumi.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	out := &output{}
+	out, err := execute(ctx, args, stdout, stderr)
+	return out.end(stdout, stderr, err)
+}
+
+// execute runs a command and returns what it found out, which is not printed yet.
+func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (*output, error) {
+	out := &output{args: args}
 	root := &cobra.Command{
 		Use:           "polynat",
 		Short:         "Rehearse NAT changes on simulated clouds before you make them",
@@ -53,9 +59,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.AddCommand(rehearseCommand(out), drillCommand(out), pulumiCommand(), costCommand(out), versionCommand(out))
 	command, err := root.ExecuteContextC(ctx)
 	if command.Name() == "pulumi" {
-		args = nil // which are the stock CLI's
+		out.args = nil // which are the stock CLI's
 	}
-	if failed := out.print(stdout, args, err); failed != nil {
+	return out, err
+}
+
+// end prints what a command found out, or why it could not, and returns the exit status.
+func (o *output) end(stdout, stderr io.Writer, err error) int {
+	if failed := o.print(stdout, err); failed != nil {
 		err = noVerdict{errors.Join(err, failed)}
 	}
 	var exit *exec.ExitError

@@ -18,6 +18,7 @@ type report interface{ Text(io.Writer) error }
 
 // output prints what a command found out.
 type output struct {
+	args   []string // of the command line, that may ask for JSON though they cannot be parsed
 	format string
 	report report // nil for none
 }
@@ -37,9 +38,9 @@ func (o *output) flag(c *cobra.Command) {
 }
 
 // print writes the report. Machines get an object in any case.
-func (o *output) print(w io.Writer, args []string, err error) error {
+func (o *output) print(w io.Writer, err error) error {
 	switch {
-	case o.format == "json" && (err != nil || o.report != nil), err != nil && asksForJSON(args):
+	case o.format == "json" && (err != nil || o.report != nil), err != nil && asksForJSON(o.args):
 		return o.json(w, err)
 	case o.report != nil:
 		return o.report.Text(w)
