@@ -3,8 +3,10 @@ package rehearsal_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,6 +15,7 @@ import (
 	"polynat/internal/engine"
 	"polynat/internal/migration"
 	"polynat/internal/rehearsal"
+	"polynat/internal/route"
 	"polynat/internal/sim"
 	"polynat/internal/sim/alicloud"
 	"polynat/internal/sim/huaweicloud"
@@ -300,6 +303,16 @@ func (l *live) up(stage migration.Stage) error {
 	return err
 }
 
+// again updates without a change, and returns what became of the resources.
+func (l *live) again() map[string]int {
+	l.t.Helper()
+	result, err := l.stack.Up(l.t.Context())
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return result.Changes
+}
+
 // to goes forward to a stage.
 func (l *live) to(stage migration.Stage) *live {
 	l.t.Helper()
@@ -405,6 +418,56 @@ func TestAStageThatIsRepeatedIsHeldByItsGate(t *testing.T) {
 	}
 	if err := l.up(migration.SNAT); err != nil && !strings.Contains(err.Error(), "pulumi refresh") {
 		t.Errorf("back to the old gateway: %v", err)
+	}
+}
+
+func TestASecondUpdateAtAnyStageOrSliceChangesNothing(t *testing.T) {
+	l := newLive(t, nil)
+	step := func(name string, stage migration.Stage) {
+		t.Helper()
+		if err := l.up(stage); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if changes := l.again(); len(changes) != 1 || changes["same"] == 0 {
+			t.Errorf("%s again: %v", name, changes)
+		}
+	}
+	for _, s := range migration.Stages() {
+		if s == migration.Switch {
+			for n := range len(route.Blocks()) {
+				var slice []any
+				for _, block := range route.Blocks()[:n+1] {
+					slice = append(slice, block.String())
+				}
+				l.block["release"] = slice
+				step(fmt.Sprintf("slice %d", n+1), s)
+			}
+			delete(l.block, "release")
+		}
+		step(string(s), s)
+	}
+	for _, s := range slices.Backward(migration.Stages()[:len(migration.Stages())-1]) {
+		step("back to "+string(s), s)
+	}
+}
+
+// The hook of the gate runs when the marker is written.
+func TestTheGateOfAStageIsAskedEachTimeAsLongAsSomethingIsUndone(t *testing.T) {
+	l := newLive(t, nil).to(migration.SNAT)
+	l.server.Fault = func(op sim.Operation) sim.Verdict {
+		if op.Kind == sim.Delete {
+			return sim.FailBefore
+		}
+		return sim.Proceed
+	}
+	for range 2 {
+		if err := l.up(migration.Switch); err == nil {
+			t.Fatal("the fault did not hit")
+		}
+	}
+	l.server.Fault = nil
+	if changes := l.again(); changes["update"] != 1 || changes["delete"] == 0 {
+		t.Errorf("the third attempt: %v, want the marker updated and routes deleted", changes)
 	}
 }
 

@@ -320,21 +320,22 @@ func (b *builder) marker() error {
 		return err
 	}
 	hooks := []*pulumi.ResourceHook{hook}
-	marker := &stageMarker{}
+	marker, repeats := &stageMarker{}, b.repeats()
 	err = b.ctx.RegisterComponentResourceV2(StageTypeToken, b.childName("stage"), pulumi.Map{
 		"stage":   pulumi.String(b.plan.Stage),
 		"release": pulumi.ToStringArray(slices.Sorted(slices.Values(b.args.Release))),
-		"repeats": pulumi.ToStringArray(b.repeats()),
+		"repeats": pulumi.ToStringArray(repeats),
 	}, marker, pulumi.Parent(b.component), pulumi.DependsOn(b.all), pulumi.ResourceHooks(&pulumi.ResourceHookBinding{BeforeCreate: hooks, BeforeUpdate: hooks}))
 	if err != nil {
 		return err
 	}
 	b.done = marker
-	return b.ctx.RegisterResourceOutputs(marker, pulumi.Map{"stage": pulumi.String(b.plan.Stage)})
+	return b.ctx.RegisterResourceOutputs(marker, pulumi.Map{"stage": pulumi.String(b.plan.Stage), "repeats": pulumi.ToStringArray(repeats)})
 }
 
 // repeats is what a stage that is done again has still to do, or finds undone. It is part of the marker, so that the gate
-// is asked again although the stage is the same: an update whose deletions failed has the marker written already.
+// is asked again although the stage is the same: an update whose deletions failed has the marker written already. So it
+// differs from the last one while anything is open, and stays what it was when nothing is: that is no change.
 func (b *builder) repeats() []string {
 	survey, record := b.args.decided.survey, b.args.Record
 	if survey == nil || record == nil || record.Stage != string(b.plan.Stage) {
@@ -343,6 +344,13 @@ func (b *builder) repeats() []string {
 	open := b.plan.Leftovers(survey)
 	for _, p := range b.plan.Unmet(survey) {
 		open = append(open, p.Error())
+	}
+	held := b.args.decided.repeats
+	switch {
+	case len(open) == 0:
+		return held
+	case slices.Equal(open, held):
+		return append(open, "again")
 	}
 	return open
 }

@@ -49,6 +49,8 @@ type Migration struct {
 type decision struct {
 	survey *migration.Survey
 	plan   *migration.Plan
+	// repeats is that of the marker in the state.
+	repeats []string
 }
 
 // Check surveys the network and decides whether the stage may be entered. It registers nothing and changes nothing. Call
@@ -79,6 +81,11 @@ func (a *Args) Check(ctx *pulumi.Context, name string) error {
 		held, err := stackoutputs.Resources(ctx, KnownBy()...)
 		if err != nil {
 			return err
+		}
+		for _, r := range held {
+			if r.Type == StageTypeToken && r.Name == childName(name, "stage") {
+				d.repeats = texts(r.Outputs["repeats"])
+			}
 		}
 		if problems := a.strangers(name, d, held); len(problems) > 0 {
 			return &Refusal{Stage: spec.Stage, Problems: problems}

@@ -44,7 +44,7 @@ func KnownBy() []string {
 	return []string{
 		"routeTableId", "destinationCidrblock", "nexthopId", "natGatewayName", "vpcId", "ipAddress", "allocationId", "sourceVswitchId", "sourceCidr",
 		"snatTableId", "externalIp", "externalPort", "ipProtocol", "bandwidthPackageId",
-		"name", "snatTableIds", "repeats",
+		"name", "repeats",
 	}
 }
 
