@@ -39,7 +39,7 @@ const maxFaults = 20
 
 func TestTheDevEnvironmentIsRehearsedThereAndBackAndNothingIsLost(t *testing.T) {
 	report := rehearseDev(t, true)
-	if want := 16; !report.OK || len(report.Steps) != want {
+	if want := 18; !report.OK || len(report.Steps) != want {
 		t.Fatalf("ok %v, %d steps, want %d: %+v", report.OK, len(report.Steps), want, report.Steps)
 	}
 	for _, s := range report.Steps {
