@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -91,11 +92,13 @@ func runDrills(c *cobra.Command, out *output, flags drillFlags, names []string) 
 	return nil
 }
 
-// makeFolder makes a folder, and returns what gives it, what was made above it and all that is in it then to the user who called
-// sudo: .polynat holds the playground too, which needs no root.
+// makeFolder makes a folder, and returns what gives all that was made since to the user who called sudo: the folder, those above it that were
+// not there, and the files in it. .polynat holds the playground too, which needs no root. What was there before stays whose it is.
 func makeFolder(dir string) (giveBack func(), err error) {
+	before, err := os.ReadDir(dir)
+	there := err == nil
 	first := filepath.Clean(dir) // that is not there yet
-	for {
+	for !there {
 		above := filepath.Dir(first)
 		if _, err := os.Stat(above); err == nil || above == first {
 			break
@@ -110,10 +113,18 @@ func makeFolder(dir string) (giveBack func(), err error) {
 	if errUser != nil || errGroup != nil {
 		return func() {}, nil
 	}
+	give := func(path string, _ os.DirEntry, err error) error { return errors.Join(err, os.Lchown(path, uid, gid)) }
 	return func() {
 		// What cannot be given back stays root's, which is no reason to fail.
-		_ = filepath.WalkDir(first, func(path string, _ os.DirEntry, err error) error {
-			return errors.Join(err, os.Lchown(path, uid, gid))
-		})
+		if !there {
+			_ = filepath.WalkDir(first, give)
+			return
+		}
+		after, _ := os.ReadDir(dir)
+		for _, e := range after {
+			if !slices.ContainsFunc(before, func(b os.DirEntry) bool { return b.Name() == e.Name() }) {
+				_ = filepath.WalkDir(filepath.Join(dir, e.Name()), give)
+			}
+		}
 	}, nil
 }

@@ -10,6 +10,38 @@ import (
 	"testing"
 )
 
+func TestLogsUnderSudoLeaveAFolderThatWasThereToItsOwner(t *testing.T) {
+	uid := os.Getuid()
+	if uid != 0 {
+		t.Skip("only root can give a file away")
+	}
+	t.Setenv("SUDO_UID", "4711")
+	t.Setenv("SUDO_GID", "4712")
+	dir := t.TempDir()
+	stranger, log := filepath.Join(dir, "stranger"), filepath.Join(dir, "reboot-1.log")
+	write := func(path string) {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(stranger)
+	giveBack, err := makeFolder(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(log)
+	giveBack()
+	for path, want := range map[string]int{dir: uid, stranger: uid, log: 4711} {
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := int(info.Sys().(*syscall.Stat_t).Uid); got != want {
+			t.Errorf("%s belongs to %d, want %d", path, got, want)
+		}
+	}
+}
+
 func TestLogsUnderSudoBelongToTheUserWithAllThatWasMadeForThem(t *testing.T) {
 	uid, gid := os.Getuid(), os.Getgid()
 	if uid == 0 {

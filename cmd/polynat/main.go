@@ -58,8 +58,12 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (*out
 	root.SetErr(stderr)
 	root.AddCommand(rehearseCommand(out), drillCommand(out), pulumiCommand(), costCommand(out), versionCommand(out))
 	command, err := root.ExecuteContextC(ctx)
-	if command.Name() == "pulumi" {
+	var exit *exec.ExitError
+	switch {
+	case command.Name() == "pulumi":
 		out.args = nil // which are the stock CLI's
+	case errors.As(err, &exit): // of another program, such as the compiler: its status says nothing here
+		err = noVerdict{errors.New(err.Error())}
 	}
 	return out, err
 }

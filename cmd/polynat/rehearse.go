@@ -58,7 +58,6 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 	ctx := c.Context()
 	progress := progress{terminal.NewStatus(c.ErrOrStderr())}
 	defer progress.Close()
-	progress.Status.Step("stack " + flags.stack + ": reads its configuration")
 	project, config, err := engine.LoadConfig(ctx, flags.dir, flags.stack)
 	if err != nil {
 		return stacks.Explain(stacks.Setups(), flags.dir, flags.stack, err)

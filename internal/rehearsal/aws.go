@@ -166,6 +166,10 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 	}
 	setup = Setup{
 		Name: "aws", Key: awsKey, StopsAtErrors: true, World: world, Notes: seed.notes,
+		TakeOver: editBlock(awsKey, func(b block) error {
+			b.make("nat")["adoptRoutes"] = true
+			return nil
+		}),
 		Terms: Terms{Step: "step", Holes: Term{"no way\nout", "private subnets without a way to the Internet, looked for after every operation"}, Reaches: "private subnets"},
 	}
 	// Whether the programs differ from those that are deployed decides what an update changes: then they are built as it builds them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -152,7 +153,29 @@ func (w *walk) mend(ctx context.Context, step *Step, move Move, world World, ser
 	if _, err := stack.Refresh(ctx); err != nil {
 		return err, ctx.Err()
 	}
-	return move.make(ctx, stack), ctx.Err()
+	err := move.make(ctx, stack)
+	if err != nil && left && w.setup.TakeOver != nil {
+		// In a network that exists, the program refuses what the stack did not make, and names the key by which it is taken over.
+		if err := w.takeOver(stack); err != nil {
+			return nil, err
+		}
+		err = move.make(ctx, stack)
+	}
+	return err, ctx.Err()
+}
+
+// takeOver changes the configuration of a stack that is used up, and of no other.
+func (w *walk) takeOver(stack *engine.Stack) error {
+	config := maps.Clone(w.config)
+	if err := w.setup.TakeOver(config); err != nil {
+		return err
+	}
+	for k, v := range config {
+		if err := stack.SetConfig(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deletions are those of an object that was made, and of its like that was made and failed.

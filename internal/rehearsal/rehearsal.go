@@ -87,6 +87,8 @@ type Setup struct {
 	Variants []Variant
 	// Notes say in a line each what the rehearsal rests on beside the configuration, such as a network that is made up.
 	Notes []string
+	// TakeOver is the change of the configuration by which the program takes over what exists, where it refuses that; nil for none.
+	TakeOver func(config map[string]string) error
 	// StopsAtErrors has the engine stop at the failures that are tried. Where it goes on (pkg/v3 v3.259.0), it waits for ever
 	// when the deletion before a replacement fails, since the program is never told what became of the resource: steps that
 	// delete first always stop, and setups with dependencies across replacements have to say so.
