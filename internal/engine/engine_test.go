@@ -968,7 +968,7 @@ func TestRunsLeaveNoMoreGoroutinesBehindThanTheEngineDoes(t *testing.T) {
 // Not parallel: it looks at all goroutines of the process. An engine that gives up answers the program's questions no more.
 func TestARunThatFailsLeavesNoProgramBehind(t *testing.T) {
 	y := newToy(t, nil)
-	y.fail(t, func(ctx *pulumi.Context) error {
+	_ = y.fail(t, func(ctx *pulumi.Context) error {
 		broken, err := newThing(ctx, "broken", pulumi.Map{"kind": pulumi.String("sluggish")})
 		if err != nil {
 			return err

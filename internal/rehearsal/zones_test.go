@@ -40,7 +40,7 @@ func TestAZoneThatNoRegionHasIsRefusedInTheRehearsalToo(t *testing.T) {
 		})
 		setup.Moves, setup.Variants = setup.Moves[:1], nil
 		report, err := rehearsal.Run(t.Context(), rehearsal.Options{Project: project, Stack: "dev", Config: config, Program: rehearsal.Polynat}, setup)
-		said := ""
+		var said string
 		if err != nil {
 			said = err.Error()
 		} else {
