@@ -34,11 +34,16 @@ func TestAGatewayIsNotWaitedForWithoutEnd(t *testing.T) {
 		says   string
 	}{
 		{"ERROR", nil, "private NAT gateway g-1: not ACTIVE after 10m0s, and takes no rules before: is ERROR (look at it in the console, then repeat the update)"},
-		{"", errors.New("throttled"), ": throttled ("},
+		{"", errors.New("throttled"), ": throttled ("}, // which showed it once
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			began, asked := time.Now(), 0
-			err := privatenat.Activated(t.Context(), "g-1", func() (string, error) { asked++; return c.status, c.err })
+			err := privatenat.Activated(t.Context(), "g-1", func() (string, error) {
+				if asked++; asked == 1 {
+					return "PENDING_CREATE", nil
+				}
+				return c.status, c.err
+			})
 			if err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("error %v, want %s", err, c.says)
 			}
@@ -47,4 +52,17 @@ func TestAGatewayIsNotWaitedForWithoutEnd(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestAGatewayThatNoLookupShowsHoldsNoUpdateUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		err := privatenat.Activated(t.Context(), "g-1", func() (string, error) { return "", errors.New("403 Forbidden") })
+		if !errors.Is(err, privatenat.ErrUnseen) || !strings.Contains(err.Error(), "403 Forbidden") {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(began); took > time.Minute+5*time.Second {
+			t.Errorf("took %v", took)
+		}
+	})
 }

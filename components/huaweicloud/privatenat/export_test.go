@@ -6,6 +6,9 @@ func (r Rule) Reached(t Target) (url, check string) { return r.reached(t) }
 // Activated lets tests wait for a gateway in simulated time.
 var Activated = activated
 
+// ErrUnseen is the outcome for a gateway that no lookup shows.
+var ErrUnseen = errUnseen
+
 // AlikeDNAT and AlikeSNAT let tests see which rules are what a program wants, Orphan which of them is taken over by a program whose
 // state holds rules of these ids, by name.
 var (
