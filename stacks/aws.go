@@ -271,15 +271,7 @@ func (s *awsSetup) validate(given Given) error {
 		if err == nil {
 			err = args.Validate()
 		}
-		for _, e := range problem.Leaves(underNAT(err)) {
-			var p problem.Problem
-			if errors.As(e, &p); wrong[zoneOf(p.Field)] {
-				continue // what is wrong with a zone is its name
-			}
-			if c.Discovery == nil || !slices.Contains([]string{"aws.nat.zones", "aws.nat.sharedStandby.zone"}, p.Field) {
-				problems = append(problems, e)
-			}
-		}
+		problems = append(problems, s.natProblems(err, problems, wrong)...)
 	}
 	if t := c.Traffic; t != nil {
 		for _, amount := range []struct {
@@ -295,6 +287,32 @@ func (s *awsSetup) validate(given Given) error {
 	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
 	slices.SortStableFunc(problems, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return problems.Err()
+}
+
+// natProblems are those of the component, at the fields that the user wrote. They leave out what is said already, what follows from the
+// name of a zone that is wrong, and what is known only when the network has been found.
+func (s *awsSetup) natProblems(err error, said problem.List, wrong map[string]bool) (problems problem.List) {
+	c, told := s.config, map[string]bool{}
+	for _, e := range said {
+		var p problem.Problem
+		if errors.As(e, &p) {
+			told[p.Field] = true
+		}
+	}
+	for _, e := range problem.Leaves(under("aws.nat", err)) {
+		var p problem.Problem
+		errors.As(e, &p)
+		zone := zoneOf(p.Field)
+		_, made := s.vpcZones()[zone]
+		switch {
+		case wrong[zone], zone != "" && c.VPC != nil && !made:
+		case c.Discovery != nil && slices.Contains([]string{"aws.nat.zones", "aws.nat.sharedStandby.zone"}, p.Field):
+		case told[s.written(p).Field]:
+		default:
+			problems = append(problems, s.asWritten(e))
+		}
+	}
+	return problems
 }
 
 // places finds what is wrong with the provider's keys, of which the region is one, and the zones that are not in the region.
@@ -358,6 +376,12 @@ func (s *awsSetup) networks() (problems problem.List) {
 	}
 	given("aws.nat.vpc.id", c.NAT.VPC.ID != "")
 	given("aws.nat.vpc.cidrs", len(c.NAT.VPC.CIDRs) > 0)
+	if c.VPC != nil {
+		given("aws.nat.vpc.ipv6Cidr", c.NAT.VPC.IPv6CIDR != "")
+		if c.NAT.NAT64 {
+			problems = append(problems, problem.Problem{Field: "aws.nat.nat64", Value: "true", Rule: "needs IPv6, which aws.vpc does not make", WayOut: "set it to false, or name a VPC that exists and has IPv6"})
+		}
+	}
 	for _, zone := range slices.Sorted(maps.Keys(c.NAT.Zones)) {
 		z, field := c.NAT.Zones[zone], "aws.nat.zones."+zone
 		given(field+".public", z.Public != awsSubnet{})
@@ -387,14 +411,78 @@ func (s *awsSetup) vpcZones() map[string]awsVPCZone {
 	return s.config.VPC.Zones
 }
 
-// underNAT moves the problems of the component to their places in the block. Its tags are those of the setup.
-func underNAT(err error) error {
-	return problem.Map(under("aws.nat", err), func(p problem.Problem) problem.Problem {
-		if tag, ok := strings.CutPrefix(p.Field, "aws.nat.tags"); ok {
-			p.Field = "aws.tags" + tag
+// underNAT moves the problems of the component to the fields that the user wrote.
+func (s *awsSetup) underNAT(err error) error { return s.asWritten(under("aws.nat", err)) }
+
+func (s *awsSetup) asWritten(err error) error { return problem.Map(err, s.written, nil) }
+
+// written is a problem of the block nat at the field that the user wrote: the tags are those of the setup, and the network may be that of
+// another block.
+func (s *awsSetup) written(p problem.Problem) problem.Problem {
+	if tag, ok := strings.CutPrefix(p.Field, "aws.nat.tags"); ok {
+		p.Field = "aws.tags" + tag
+	}
+	switch {
+	case s.config.VPC != nil:
+		p.Field = s.inVPC(p.Field)
+	case s.config.Discovery != nil:
+		p.Field = s.inDiscovery(p.Field)
+	}
+	return p
+}
+
+// inVPC is the field of the block vpc that a field of nat comes from, or the field itself.
+func (s *awsSetup) inVPC(field string) string {
+	if within(field, "aws.nat.vpc.cidrs") {
+		return "aws.vpc.cidr"
+	}
+	if field == "aws.nat.zones" {
+		return "aws.vpc.zones"
+	}
+	zone := zoneOf(field)
+	made, ok := s.vpcZones()[zone]
+	if !ok {
+		return field
+	}
+	theirs, ours := "aws.nat.zones."+zone, "aws.vpc.zones."+zone
+	switch {
+	case field == theirs:
+		return ours
+	case within(field, theirs+".public"):
+		return ours + ".public"
+	case within(field, theirs+".tables"):
+		ours += ".private"
+		longest := ""
+		for key := range made.Private { // a key may hold dots
+			if within(field, theirs+".tables."+key) && len(key) > len(longest) {
+				longest = key
+			}
 		}
-		return p
-	}, nil)
+		if longest == "" {
+			return ours
+		}
+		return ours + "." + longest
+	}
+	return field
+}
+
+// inDiscovery is the field of the block discovery that a field of nat was found by, or the field itself. Subnets and route tables are those
+// of its VPC: it has no other field for them.
+func (s *awsSetup) inDiscovery(field string) string {
+	zone := zoneOf(field)
+	at := "aws.nat.zones." + zone
+	_, said := s.config.NAT.Zones[zone]
+	switch {
+	case field == "aws.nat.vpc.id", within(field, "aws.nat.vpc.cidrs"):
+		return "aws.discovery.vpc"
+	case zone == "":
+		return field
+	case within(field, at+".public"), within(field, at+".tables"):
+		return "aws.discovery.vpc"
+	case field == at && !said:
+		return "aws.discovery.zones"
+	}
+	return field
 }
 
 // listZones looks up the zones that the account can use in the region, whatever their state: the local ones that it has opted in to as well.
@@ -438,12 +526,12 @@ func (s *awsSetup) run() (pulumi.Map, error) {
 	}
 	args, err := s.natArgs()
 	if err != nil {
-		return nil, underNAT(err)
+		return nil, s.underNAT(err)
 	}
 	args.Provider = s.provider
 	made, err := nat.New(s.ctx, awsNATName, args)
 	if err != nil {
-		return nil, underNAT(err)
+		return nil, s.underNAT(err)
 	}
 	s.export(outputs, made)
 	if s.config.VPC == nil {

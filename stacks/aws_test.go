@@ -267,6 +267,16 @@ var badAWS = []struct {
 		a.set("nat.failover.healing.dwell", 5)
 		a.set("nat.observability.metricInterval", "often")
 	}},
+	{"a VPC, a public and a private subnet that are none", func(a *aw) {
+		a.set("vpc.cidr", "10.0.0.1/16")
+		a.set("vpc.zones.eu-west-1a.public", "10.0.0.1/24")
+		a.set("vpc.zones.eu-west-1b.public", nil)
+		a.set("vpc.zones.eu-west-1b.private", nil)
+	}},
+	{"NAT64 in a VPC that is made", func(a *aw) {
+		a.set("nat.nat64", true)
+		a.set("nat.vpc.ipv6Cidr", "2001:db8::/56")
+	}},
 	{"a zone that the VPC does not have", func(a *aw) { a.set("nat.zones.eu-west-1c.slot", 3) }},
 	{"the network said twice", func(a *aw) {
 		a.set("nat.vpc", block{"id": "vpc-1", "cidrs": list("10.0.0.0/16")})

@@ -259,7 +259,7 @@ func (c *checks) standby() {
 	case c.Standby == Shared && shared.Zone == "":
 		c.Missing("sharedStandby.zone", "say in whose public subnet the gateway is to stand")
 	case c.Standby == Shared && !ok:
-		c.Add("sharedStandby.zone", shared.Zone, "is not one of zones", problem.MeantKey(shared.Zone, c.Zones))
+		c.Add("sharedStandby.zone", shared.Zone, "is not one of the zones", problem.MeantKey(shared.Zone, c.Zones))
 	case c.Standby != Shared && shared != SharedStandby{}:
 		c.List = append(c.List, problem.Problem{Field: "sharedStandby", Rule: "is for standby shared only", WayOut: "leave it out, or set standby to shared"})
 	}

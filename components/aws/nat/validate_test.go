@@ -61,7 +61,7 @@ func TestWhatCannotWorkIsRefusedBeforeAnythingIsRegistered(t *testing.T) {
 		"standby not given":     {func(a *nat.Args) { a.Standby = nat.Existing }, "zones.eu-west-1a.standby.gatewayId: is missing"},
 		"standby of no kind":    {func(a *nat.Args) { a.Standby = "regional" }, `standby: "regional": must be perZone, shared, existing or none`},
 		"shared without zone":   {func(a *nat.Args) { a.Standby = nat.Shared }, "sharedStandby.zone: is missing"},
-		"shared in no zone":     {func(a *nat.Args) { a.Standby, a.SharedStandby.Zone = nat.Shared, "eu-west-1z" }, `sharedStandby.zone: "eu-west-1z": is not one of zones`},
+		"shared in no zone":     {func(a *nat.Args) { a.Standby, a.SharedStandby.Zone = nat.Shared, "eu-west-1z" }, `sharedStandby.zone: "eu-west-1z": is not one of the zones`},
 		"shared and not":        {func(a *nat.Args) { a.SharedStandby.Zone = "eu-west-1a" }, "sharedStandby: is for standby shared only"},
 		"lifetime":              {func(a *nat.Args) { a.Rotation.Lifetime = time.Hour }, `rotation.lifetime: "1h0m0s": leaves 1h0m0s to eu-west-1a, less than the day`},
 		"lifetime with slot":    {func(a *nat.Args) { a.Rotation.Lifetime = 24 * time.Hour }, "give at least 24h15m0s"},
