@@ -37,6 +37,13 @@ func Decide(spec Spec, survey *Survey, record *Record) (*Plan, error) {
 	if checkRecord(&ps, spec.Stage, record); len(ps) > 0 {
 		return nil, &Refusal{spec.Stage, ps}
 	}
+	named := scope{spec: spec}
+	if record != nil {
+		named.tables = record.Tables
+	}
+	if named.checkNames(&ps, survey); len(ps) > 0 {
+		return nil, &Refusal{spec.Stage, ps}
+	}
 	if checkIdentity(&ps, &spec, survey, record); len(ps) > 0 {
 		return nil, &Refusal{spec.Stage, ps}
 	}
@@ -78,7 +85,7 @@ func checkIdentity(ps *problems, spec *Spec, survey *Survey, record *Record) {
 	if len(ours) == 0 && record.Stage.from(Gateway) && len(survey.Gateways) > 0 {
 		ps.add("natGateway.name", spec.Gateway.Name, "no NAT gateway of this name is in the VPC, but stage "+string(record.Stage)+" has been done with one", "put its name back: it identifies the gateway")
 	}
-	if len(ours) == 1 && ours[0].VSwitch != "" && ours[0].VSwitch != spec.Gateway.VSwitch {
+	if len(ours) > 0 && ours[0].VSwitch != "" && ours[0].VSwitch != spec.Gateway.VSwitch {
 		ps.add("natGateway.vswitch", spec.Gateway.VSwitch, "NAT gateway "+ours[0].ID+" is in vSwitch "+ours[0].VSwitch+" and cannot move", "put that vSwitch back")
 	}
 	// Where the routes of the migration lead now, if not to the NAT gateway.
@@ -295,12 +302,9 @@ func (s *scope) guardGateway(ps *problems, survey *Survey) {
 	}
 	ours := survey.gateways(spec.Gateway.Name)
 	for _, key := range slices.Sorted(maps.Keys(survey.Addresses)) {
-		if a := survey.Addresses[key]; a.Instance != "" && (len(ours) != 1 || a.Instance != ours[0].ID) {
+		if a := survey.Addresses[key]; a.Instance != "" && (len(ours) == 0 || a.Instance != ours[0].ID) {
 			ps.add("addresses."+key, a.IP, "an elastic IP of the name that this one would have is bound to "+a.Instance, "choose another natGateway.name: the names of addresses begin with it and identify them in the region")
 		}
-	}
-	if len(ours) > 1 {
-		ps.add("natGateway.name", spec.Gateway.Name, fmt.Sprintf("%d gateways of VPC %s have this name", len(ours), survey.VPC.ID), "the name identifies the gateway: rename the others")
 	}
 	if len(ours) > 0 {
 		return

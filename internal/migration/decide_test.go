@@ -47,6 +47,15 @@ func (s *situation) remove(table string, cidr netip.Prefix) {
 	t.Routes = slices.DeleteFunc(t.Routes, func(r Route) bool { return r.CIDR == cidr })
 }
 
+// second puts another gateway of the name there. Which of the two the state holds is said of each.
+func second(first, other bool) func(*situation) {
+	return func(s *situation) {
+		g := &s.net.Gateways[0]
+		g.Held, g.Entries = first, len(s.net.SNATEntries)
+		s.net.Gateways = append(s.net.Gateways, NATGateway{ID: "ngw-2", Name: g.Name, Held: other})
+	}
+}
+
 // refusals has a row for every way that Decide can refuse.
 var refusals = []struct {
 	name     string
@@ -209,8 +218,32 @@ var refusals = []struct {
 		Problem{Field: "addresses", Value: "99 Mbit/s", Rule: "is less than the 100 Mbit/s of the old gateway's address", WayOut: "raise the bandwidth of the addresses or of the bandwidth package"},
 	},
 	{
-		"two gateways of the name", Gateway, Gateway, func(s *situation) { s.net.Gateways = append(s.net.Gateways, s.net.Gateways[0]) },
-		Problem{Field: "natGateway.name", Value: "egress", Rule: "2 gateways of VPC vpc-1 have this name", WayOut: "the name identifies the gateway: rename the others"},
+		"a gateway of the name that another stack or nobody made", Gateway, Gateway, second(true, false),
+		Problem{Field: "natGateway.name", Value: "egress", Rule: "2 NAT gateways of VPC vpc-1 have this name: ngw-1 (in this stack's state, 0.0.0.0/0 of vtb-system, 0.0.0.0/0 of vtb-custom), ngw-2 (nothing uses it)", WayOut: "give ngw-2 another name, or delete it if nothing uses it"},
+	},
+	{
+		"two gateways of the name, the state lost", SNAT, SNAT, second(false, false),
+		Problem{Field: "natGateway.name", Value: "egress", Rule: "2 NAT gateways of VPC vpc-1 have this name: ngw-1 (0.0.0.0/0 of vtb-system, 0.0.0.0/0 of vtb-custom, address main, 3 entries), ngw-2 (nothing uses it)", WayOut: "give ngw-2 another name, or delete it if nothing uses it; the next update takes over ngw-1"},
+	},
+	{
+		"a gateway of the name that has the routes, under the blocks", Gateway, Gateway, second(false, true),
+		Problem{Field: "natGateway.name", Value: "egress", Rule: "2 NAT gateways of VPC vpc-1 have this name: ngw-1 (0.0.0.0/0 of vtb-system, 0.0.0.0/0 of vtb-custom), ngw-2 (in this stack's state)", WayOut: "delete ngw-1, with 0.0.0.0/0 of vtb-system, 0.0.0.0/0 of vtb-custom: the blocks carry its traffic"},
+	},
+	{
+		"a gateway of the name that has the traffic", Switch, Switch, second(false, true),
+		Problem{Field: "natGateway.name", Value: "egress", Rule: "2 NAT gateways of VPC vpc-1 have this name: ngw-1 (0.0.0.0/0 of vtb-system, 0.0.0.0/0 of vtb-custom, address main, 3 entries), ngw-2 (in this stack's state)", WayOut: "lead 0.0.0.0/0 of vtb-system, 0.0.0.0/0 of vtb-custom to ngw-2, then give ngw-1 another name"},
+	},
+	{
+		"two gateways of the name that nobody knows", Uncover, Gateway, func(s *situation) {
+			s.net.Gateways = []NATGateway{{ID: "ngw-1", Name: "egress"}, {ID: "ngw-2", Name: "egress"}}
+		},
+		Problem{Field: "natGateway.name", Value: "egress", Rule: "2 NAT gateways of VPC vpc-1 have this name: ngw-1 (nothing uses it), ngw-2 (nothing uses it)", WayOut: "give all but one another name, or delete them; the next update takes over the one that is left"},
+	},
+	{
+		"two addresses of a name", Address, SNAT, func(s *situation) {
+			s.net.Namesakes = map[string][]ElasticIP{"main": {{ID: "eip-1", Name: "egress-main"}, {ID: "eip-2", Name: "egress-main", Instance: "ngw-1"}}}
+		},
+		Problem{Field: "addresses.main", Value: "egress-main", Rule: "2 elastic IPs have this name: eip-1 (nothing uses it), eip-2 (bound to ngw-1)", WayOut: "give eip-1 another name, or delete it if nothing uses it; the next update takes over eip-2"},
 	},
 	{
 		"a gateway in a vSwitch of another VPC", "", Adopt, func(s *situation) { s.spec.Gateway.VSwitch = "vsw-far" },

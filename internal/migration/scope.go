@@ -41,6 +41,13 @@ type scope struct {
 // unmet lists what the cloud does not (yet) show of what must stand at the end of stage, before its deletions.
 func (s *scope) unmet(stage Stage, survey *Survey) []Problem {
 	var ps problems
+	if s.checkNames(&ps, survey); len(ps) > 0 {
+		// The state that the program has read does not hold what this update has made.
+		for i := range ps {
+			ps[i].WayOut = "run `pulumi up` again, which says what to do"
+		}
+		return ps
+	}
 	switch stage {
 	case Adopt:
 		s.unmetDefault(&ps, survey, s.spec.Old.Hop)

@@ -17,6 +17,8 @@ type Survey struct {
 	Gateways []NATGateway
 	// Addresses holds the elastic IPs that exist, by the key of Spec.Addresses.
 	Addresses map[string]ElasticIP
+	// Namesakes holds, by the same keys, all elastic IPs of a name that several have.
+	Namesakes map[string][]ElasticIP
 	// SNATEntries and ForwardEntries are those of our gateway.
 	SNATEntries    []SNATEntry
 	ForwardEntries []ForwardEntry
@@ -71,16 +73,22 @@ type NATGateway struct {
 	ID, Name, VSwitch       string
 	Available, Internet     bool
 	SNATTable, ForwardTable string
+	// Entries counts those of both tables, if the gateway is ours.
+	Entries int
+	// Held is true when the stack's state holds it.
+	Held bool
 }
 
 // ElasticIP is one of the addresses of Spec.Addresses.
 type ElasticIP struct {
-	ID, IP string
+	ID, Name, IP string
 	// Instance is what it is bound to, and InUse whether that is done.
 	Instance string
 	InUse    bool
 	// Package is the common bandwidth package it has joined.
 	Package string
+	// Held is true when the stack's state holds it.
+	Held bool
 }
 
 // SNATEntry is a rule of the gateway's SNAT table; VSwitch or Source is set.

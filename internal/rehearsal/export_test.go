@@ -268,7 +268,12 @@ type live struct {
 
 func newLive(t *testing.T, change func(map[string]any)) *live {
 	t.Helper()
-	l := &live{t: t, cloud: alicloud.New(alicloud.Options{})}
+	return newLiveIn(t, alicloud.Options{}, change)
+}
+
+func newLiveIn(t *testing.T, options alicloud.Options, change func(map[string]any)) *live {
+	t.Helper()
+	l := &live{t: t, cloud: alicloud.New(options)}
 	l.block = handMade(t, l.cloud)
 	if change != nil {
 		change(l.block)
@@ -391,6 +396,49 @@ func TestAnUpdateThatWouldTakeItsOwnObjectsOverUnderANewNameIsRefused(t *testing
 	l.block["forwards"] = forwards("web")
 	if err := l.up(migration.Switch); err != nil {
 		t.Error(err)
+	}
+	l.unharmed()
+}
+
+// The provider repeats creations that were done: the stack knows the second gateway and the second address of each name. The
+// automatic route is the first gateway's.
+func TestOfTwoGatewaysAndAddressesOfOneNameTheOneThatNobodyKnowsIsNamed(t *testing.T) {
+	l := newLiveIn(t, alicloud.Options{MadeTwice: true}, nil).to(migration.Uncover)
+	refused := func(stage migration.Stage, says ...string) {
+		t.Helper()
+		err := l.up(stage)
+		if err == nil {
+			t.Fatalf("%s is not refused", stage)
+		}
+		for _, text := range says {
+			if !strings.Contains(err.Error(), text) {
+				t.Errorf("%s: %v\nlacks %s", stage, err, text)
+			}
+		}
+		if n := strings.Count(err.Error(), "\n  - "); n > 1 || strings.Contains(err.Error(), "refresh") {
+			t.Errorf("%s: %d reasons: %v", stage, n, err)
+		}
+	}
+	console := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused(migration.Gateway, "2 NAT gateways of VPC vpc-live have this name", "ngw-000001", "ngw-000002")
+	refused(migration.Gateway, "ngw-000001 (0.0.0.0/0 of vtb-system)", "ngw-000002 (in this stack's state",
+		"(delete ngw-000001, with 0.0.0.0/0 of vtb-system: the blocks carry its traffic)")
+	console(l.cloud.DeleteNATGateway("ngw-000001", false))
+	refused(migration.Gateway, "set natGateway.declareSystemRoute to true")
+	l.block["natGateway"].(map[string]any)["declareSystemRoute"] = true
+	console(l.up(migration.Gateway))
+
+	refused(migration.Address, "addresses.main", "2 elastic IPs have this name: eip-000002", "eip-000003")
+	refused(migration.Address, "eip-000002 (nothing uses it), eip-000003 (in this stack's state, bound to ngw-000002)",
+		"(give eip-000002 another name, or delete it if nothing uses it)")
+	console(l.cloud.ModifyEIP("eip-000002", func(e *alicloud.EIP) { e.Name = "spare" }))
+	for _, s := range []migration.Stage{migration.Address, migration.SNAT, migration.Switch} {
+		console(l.up(s))
 	}
 	l.unharmed()
 }

@@ -69,19 +69,20 @@ func (a *Args) Check(ctx *pulumi.Context, name string) error {
 		return err
 	}
 	d := &decision{}
+	var held []stackoutputs.Resource
 	if a.VPCID != "" {
 		if d.survey, err = a.survey(ctx, spec); err != nil {
 			return err
 		}
+		if held, err = stackoutputs.Resources(ctx, KnownBy()...); err != nil {
+			return err
+		}
+		mark(d.survey, held)
 	}
 	if d.plan, err = migration.Decide(spec, d.survey, a.Record.internal()); err != nil {
 		return err
 	}
 	if d.survey != nil {
-		held, err := stackoutputs.Resources(ctx, KnownBy()...)
-		if err != nil {
-			return err
-		}
 		for _, r := range held {
 			if r.Type == StageTypeToken && r.Name == childName(name, "stage") {
 				d.repeats = texts(r.Outputs["repeats"])

@@ -384,12 +384,21 @@ func TestTheRouteOfTheSystemTableIsDeclaredOnlyOnRequest(t *testing.T) {
 	}
 }
 
-func TestAnswersOfTheCloudThatMakeNoSenseAreErrors(t *testing.T) {
+func TestSeveralObjectsOfOneNameAreRefusedBeforeTheFirstRegistration(t *testing.T) {
 	w := newWorld(t)
-	w.id(w.AllocateEIP(alicloud.EIP{Name: "egress-main"}))
-	w.id(w.AllocateEIP(alicloud.EIP{Name: "egress-main"}))
-	made, err := w.run(newArgs(migration.Adopt), recorder.Options{})
-	if want := `addresses.main: several elastic IPs are named "egress-main": the name identifies the address (rename the others)`; err == nil || !strings.Contains(err.Error(), want) {
+	for _, id := range []string{"eip-1", "eip-2"} {
+		w.id(w.AllocateEIP(alicloud.EIP{ID: id, Name: "egress-main"}))
+	}
+	for _, id := range []string{"ngw-1", "ngw-2"} {
+		w.id(w.AddNATGateway(alicloud.NATGateway{ID: id, Name: "egress", VPCID: "vpc-1", VSwitchID: "vsw-a", SNATTableID: "stb-" + id}))
+	}
+	made, err := w.run(newArgs(migration.Adopt), recorder.Options{Held: map[string]any{
+		"urn:pulumi:dev::polynat::alicloud:vpc/natGateway:NatGateway::mine": map[string]any{"outputs": map[string]any{"snatTableIds": "stb-ngw-2"}},
+	}})
+	want := `stage adopt is refused, nothing has been changed:
+  - natGateway.name: egress: 2 NAT gateways of VPC vpc-1 have this name: ngw-1 (nothing uses it), ngw-2 (in this stack's state) (give ngw-1 another name, or delete it if nothing uses it)
+  - addresses.main: egress-main: 2 elastic IPs have this name: eip-1 (nothing uses it), eip-2 (nothing uses it) (give all but one another name, or delete them; the next update takes over the one that is left)`
+	if err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %s", err, want)
 	}
 	if len(made.Objects) > 1 {

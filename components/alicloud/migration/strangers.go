@@ -43,7 +43,7 @@ func (a *Args) strangers(name string, d *decision, held []stackoutputs.Resource)
 func KnownBy() []string {
 	return []string{
 		"routeTableId", "destinationCidrblock", "nexthopId", "natGatewayName", "vpcId", "ipAddress", "allocationId", "sourceVswitchId", "sourceCidr",
-		"snatTableId", "externalIp", "externalPort", "ipProtocol", "bandwidthPackageId",
+		"snatTableId", "snatTableIds", "externalIp", "externalPort", "ipProtocol", "bandwidthPackageId",
 		"name", "repeats",
 	}
 }
@@ -109,6 +109,22 @@ func (a *Args) claims(name string, d *decision) []claim {
 		})
 	}
 	return claims
+}
+
+// mark tells what the state of the stack holds of the gateways and addresses found. A gateway is known by its SNAT table: its id is
+// no output.
+func mark(found *migration.Survey, held []stackoutputs.Resource) {
+	holds := func(typ, property, value string) bool {
+		return value != "" && slices.ContainsFunc(held, func(r stackoutputs.Resource) bool { return r.Type == typ && r.Outputs[property] == value })
+	}
+	for i, g := range found.Gateways {
+		found.Gateways[i].Held = holds(natGatewayType, "snatTableIds", g.SNATTable)
+	}
+	for _, all := range found.Namesakes {
+		for i, a := range all {
+			all[i].Held = holds(addressType, "ipAddress", a.IP)
+		}
+	}
 }
 
 // foreignPackage finds addresses in a bandwidth package that this stack has not made.

@@ -61,7 +61,7 @@ var noDetails = false
 // survey asks the cloud for everything that the decision rests on.
 func (a *Args) survey(ctx *pulumi.Context, spec migration.Spec) (*migration.Survey, error) {
 	s := surveyor{ctx, a, spec, pulumi.Provider(a.Provider)}
-	found := &migration.Survey{Addresses: map[string]migration.ElasticIP{}}
+	found := &migration.Survey{Addresses: map[string]migration.ElasticIP{}, Namesakes: map[string][]migration.ElasticIP{}}
 	for _, step := range []struct {
 		what string
 		look func(*migration.Survey) error
@@ -230,12 +230,14 @@ func (s surveyor) gateways(found *migration.Survey) error {
 			ID: g.NatGatewayId, Name: g.NatGatewayName, Available: g.Status == available, Internet: g.NetworkType != "intranet", VSwitch: g.VswitchId,
 			SNATTable: first(g.SnatTableIds), ForwardTable: first(g.ForwardTableIds),
 		}
-		found.Gateways = append(found.Gateways, gateway)
-		if gateway.Name == s.spec.Gateway.Name && found.SNATEntries == nil {
+		if gateway.Name == s.spec.Gateway.Name {
+			before := len(found.SNATEntries) + len(found.ForwardEntries)
 			if err := s.entries(found, gateway); err != nil {
 				return err
 			}
+			gateway.Entries = len(found.SNATEntries) + len(found.ForwardEntries) - before
 		}
+		found.Gateways = append(found.Gateways, gateway)
 	}
 	return nil
 }
@@ -286,13 +288,19 @@ func (s surveyor) addresses(found *migration.Survey) error {
 		if err != nil {
 			return err
 		}
+		var all []migration.ElasticIP
 		for _, a := range result.Addresses {
 			if a.AddressName == name {
-				if _, twice := found.Addresses[key]; twice {
-					return fmt.Errorf("addresses.%s: several elastic IPs are named %q: the name identifies the address (rename the others)", key, name)
-				}
-				found.Addresses[key] = migration.ElasticIP{ID: a.AllocationId, IP: a.IpAddress, Instance: a.InstanceId, InUse: a.Status == inUse, Package: a.BandwidthPackageId}
+				all = append(all, migration.ElasticIP{
+					ID: a.AllocationId, Name: name, IP: a.IpAddress, Instance: a.InstanceId, InUse: a.Status == inUse, Package: a.BandwidthPackageId,
+				})
 			}
+		}
+		if len(all) > 0 {
+			found.Addresses[key] = all[0]
+		}
+		if len(all) > 1 {
+			found.Namesakes[key] = all
 		}
 	}
 	return nil

@@ -64,6 +64,9 @@ type Options struct {
 	// ThrottleEvery has every so manieth call that a lookup makes refused with
 	// [CodeThrottling]; 0 has none.
 	ThrottleEvery int
+	// MadeTwice has the provider make each gateway and each address twice, and know the second only: the API does the first call and
+	// answers that it throttles, and the provider v1.217.2 repeats a creation with a new client token.
+	MadeTwice bool
 	// Rand jitters the order in which asynchronous operations that run in
 	// parallel get done; nil means no jitter.
 	Rand *rand.Rand

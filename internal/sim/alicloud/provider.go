@@ -16,6 +16,8 @@ type kind struct {
 	// create makes the object and waits until it is ready. An error together
 	// with an id is a resource that was made but is not as it should be.
 	create func(c *Cloud, in sim.Object) (id string, err error)
+	// repeats says that a repeated creation makes another object: its name may be taken.
+	repeats bool
 	// outputs describes the object as the API does, inputs included; ok is
 	// false if there is none. It is called with the state locked.
 	outputs func(c *Cloud, id string) (out sim.Object, ok bool)
@@ -47,10 +49,13 @@ func (c *Cloud) Create(ctx context.Context, r sim.Request) (string, sim.Object, 
 		return "", nil, fail(CodeInvalid, "dryRun: true: the API only checks the request (leave dryRun out)")
 	}
 	var id string
-	err = c.retry(ctx, func() (err error) {
+	create := func() (err error) {
 		id, err = k.create(c, r.Inputs)
 		return err
-	})
+	}
+	if err = c.retry(ctx, create); err == nil && c.opts.MadeTwice && k.repeats {
+		err = c.retry(ctx, create)
+	}
 	if id == "" {
 		return "", nil, err
 	}

@@ -6,7 +6,8 @@ import (
 
 // eipAddressKind is alicloud:ecs/eipAddress:EipAddress.
 var eipAddressKind = kind{
-	create: func(c *Cloud, in sim.Object) (string, error) { return c.AllocateEIP(eipOf(in)) },
+	repeats: true,
+	create:  func(c *Cloud, in sim.Object) (string, error) { return c.AllocateEIP(eipOf(in)) },
 	outputs: func(c *Cloud, id string) (sim.Object, bool) {
 		e, ok := c.state.EIPs[id]
 		if !ok {
@@ -106,7 +107,8 @@ func associate(c *Cloud, o sim.Object) (string, error) {
 
 // bandwidthPackageKind is alicloud:vpc/commonBandwithPackage:CommonBandwithPackage.
 var bandwidthPackageKind = kind{
-	create: func(c *Cloud, in sim.Object) (string, error) { return c.CreateBandwidthPackage(packageOf(in)) },
+	repeats: true,
+	create:  func(c *Cloud, in sim.Object) (string, error) { return c.CreateBandwidthPackage(packageOf(in)) },
 	outputs: func(c *Cloud, id string) (sim.Object, bool) {
 		p, ok := c.state.BandwidthPackages[id]
 		if !ok {

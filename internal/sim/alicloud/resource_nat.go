@@ -8,6 +8,7 @@ import (
 
 // natGatewayKind is alicloud:vpc/natGateway:NatGateway.
 var natGatewayKind = kind{
+	repeats: true,
 	create: func(c *Cloud, in sim.Object) (string, error) {
 		g := gatewayOf(in)
 		if g.NATType != enhanced {
