@@ -34,6 +34,8 @@ var operators = map[string]func(pattern, value string) bool{
 	"StringLike":   Match,
 	"ArnEquals":    matchARN, // as documented, the same as ArnLike
 	"ArnLike":      matchARN,
+	// that the request has the key at all: "false" is that it is not null
+	"Null": func(p, _ string) bool { return p == "false" },
 }
 
 // Parse reads a document, and refuses what Allows would not understand.
@@ -60,6 +62,11 @@ func Parse(text string) (*Policy, error) {
 			}
 		}
 		for operator, keys := range s.Condition {
+			for _, values := range keys {
+				if operator == "Null" && !slices.Equal(values, []string{"false"}) {
+					return nil, fmt.Errorf("statement %s: Null: %v is not evaluated here", s.Sid, values)
+				}
+			}
 			if operators[operator] == nil {
 				return nil, fmt.Errorf("statement %s: the operator %s is not evaluated here", s.Sid, operator)
 			}

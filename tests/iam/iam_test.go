@@ -46,6 +46,7 @@ func TestARequestIsAllowedByAStatementAndDeniedByAny(t *testing.T) {
 func TestWhatIsNotEvaluatedIsRefused(t *testing.T) {
 	for name, replace := range map[string][2]string{
 		"an operator": {`"StringEquals"`, `"NumericLessThan"`},
+		"a null":      {`"StringEquals"`, `"Null"`},
 		"a variable":  {`rtb-a"`, `${aws:PrincipalTag/table}"`},
 		"an element":  {`"Sid": "All"`, `"NotAction": ["x"]`},
 		"an effect":   {`"Deny"`, `"deny"`},

@@ -47,8 +47,10 @@ func (z Zone) Instance() Document {
 		allow("Describe", []string{"ec2:DescribeAddresses", "ec2:DescribeNetworkInterfaces", "ec2:DescribeRouteTables"}, "*"),
 		allow("Routes", []string{"ec2:CreateRoute", "ec2:ReplaceRoute"}, z.tables()...),
 		z.own(allow("Interface", []string{
-			"ec2:AssignPrivateIpAddresses", "ec2:AssociateAddress", "ec2:ModifyNetworkInterfaceAttribute",
+			"ec2:AssignPrivateIpAddresses", "ec2:AssociateAddress",
 		}, interfaces)),
+		// Without the condition it might change the security groups of the interface, too. A request changes one attribute.
+		z.own(allow("Check", []string{"ec2:ModifyNetworkInterfaceAttribute"}, interfaces)).when("Null", "ec2:Attribute/SourceDestCheck", "false"),
 		allow("Address", []string{"ec2:AssociateAddress"}, z.ARN("ec2", "elastic-ip/"+z.AllocationID)),
 		allow("Hooks", []string{"autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"}, z.group(z.Names.Group())),
 		allow("Metrics", []string{"cloudwatch:PutMetricData"}, "*").when("StringEquals", "cloudwatch:namespace", natzone.MetricNamespace),

@@ -57,7 +57,11 @@ func touched(t *testing.T, operation, zone string) []iam.Request {
 		return []iam.Request{
 			{Action: operation, Resource: "arn:aws:ec2" + account + "route-table/rtb-app-" + letter}, {Action: operation, Resource: "arn:aws:ec2" + account + "route-table/rtb-db-" + letter},
 		}
-	case slices.Contains([]string{"AssignPrivateIpAddresses", "UnassignPrivateIpAddresses", "ModifyNetworkInterfaceAttribute"}, name):
+	case name == "AssignPrivateIpAddresses":
+		return []iam.Request{nic}
+	case name == "ModifyNetworkInterfaceAttribute": // natd changes this one
+		nic.Context = maps.Clone(tags)
+		nic.Context["ec2:Attribute/SourceDestCheck"] = "false"
 		return []iam.Request{nic}
 	case name == "AssociateAddress":
 		return []iam.Request{nic, {Action: operation, Resource: "arn:aws:ec2" + account + "elastic-ip/egress-address-" + zone + ".allocationId"}}
@@ -167,13 +171,23 @@ func TestTheBootScriptMayDoWhatItDoesAndNothingOfAnotherZone(t *testing.T) {
 	}
 }
 
+func TestTheInstanceChangesNoOtherAttributeOfItsInterface(t *testing.T) {
+	policy := policyOf(t, run(t, newArgs("a")), "instance", "eu-west-1a")
+	request := touched(t, "ec2:ModifyNetworkInterfaceAttribute", "eu-west-1a")[0]
+	delete(request.Context, "ec2:Attribute/SourceDestCheck")
+	request.Context["ec2:Attribute/Description"] = "changed"
+	if policy.Allows(request) {
+		t.Error("the instance may change the description and the security groups of its interface")
+	}
+}
+
 func TestAnotherComponentsInterfacesAndMetricsAreDenied(t *testing.T) {
 	policy := policyOf(t, run(t, newArgs("a")), "instance", "eu-west-1a")
 	for _, request := range []iam.Request{
 		{Action: "ec2:ModifyNetworkInterfaceAttribute", Resource: "arn:aws:ec2:eu-west-1:123456789012:network-interface/eni-1", Context: map[string]string{
-			"aws:ResourceTag/" + natzone.TagName: "polynat-prod-egress", "aws:ResourceTag/" + natzone.TagZone: "eu-west-1a",
+			"aws:ResourceTag/" + natzone.TagName: "polynat-prod-egress", "aws:ResourceTag/" + natzone.TagZone: "eu-west-1a", "ec2:Attribute/SourceDestCheck": "false",
 		}},
-		{Action: "ec2:ModifyNetworkInterfaceAttribute", Resource: "arn:aws:ec2:eu-west-1:123456789012:network-interface/eni-1"},
+		{Action: "ec2:ModifyNetworkInterfaceAttribute", Resource: "arn:aws:ec2:eu-west-1:123456789012:network-interface/eni-1", Context: map[string]string{"ec2:Attribute/SourceDestCheck": "false"}},
 		{Action: "cloudwatch:PutMetricData", Resource: "*", Context: map[string]string{"cloudwatch:namespace": "AWS/EC2"}},
 		{Action: "ec2:DeleteRoute", Resource: "arn:aws:ec2:eu-west-1:123456789012:route-table/rtb-app-a"},
 		{Action: "s3:GetObject", Resource: "arn:aws:s3:::polynat-dev-egress-123456789012-eu-west-1/other"},
