@@ -60,6 +60,8 @@ func TestEveryProblemOfARunSaysWhereItIs(t *testing.T) {
   polynat:alicloud:
     migration: {stage: cvoer}
 tags: {team: network}
+x-regions: {aws: eu-west-1}
+owner: {team: network}
 `)
 	const want = `Pulumi.dev.yaml:18: tags: is not below config, so that it has no effect (indent it below config)
 Pulumi.dev.yaml:3: aws:regoin: is not a key that the provider is given (did you mean region?)

@@ -71,7 +71,7 @@ type Stack struct {
 func Program(setups []Setup, keys []string) pulumi.RunFunc {
 	return func(ctx *pulumi.Context) error {
 		file := stackfile.Read(ctx.RootDirectory(), ctx.Project(), ctx.Stack())
-		return file.Locate(program(ctx, setups, keys, file.Misplaced(ctx.GetConfig)), ctx.GetConfig)
+		return file.Locate(program(ctx, setups, keys, file.Misplaced(ctx.GetConfig, ours(setups))), ctx.GetConfig)
 	}
 }
 
@@ -158,7 +158,7 @@ func checkFile(file *stackfile.File, setups []Setup, stack Stack) error {
 		text, ok := stack.Config[key]
 		return text, ok
 	}
-	wrong := file.Misplaced(value)
+	wrong := file.Misplaced(value, ours(setups))
 	for _, s := range setups {
 		if text, ok := stack.Config[Namespace+":"+s.Name]; ok && text == "" {
 			wrong = append(wrong, problem.Problem{Field: s.Name, Rule: "is empty", WayOut: "indent its keys below it, or leave it out"})
@@ -186,6 +186,23 @@ func known(setups []Setup) (keys []string) {
 		}
 	}
 	return keys
+}
+
+// ours reports whether a key is one of the namespaces of the table, a setup or a key of its block: with that, whoever wrote it means the
+// program.
+func ours(setups []Setup) func(key string) bool {
+	return func(key string) bool {
+		namespace, _, full := strings.Cut(key, ":")
+		for _, s := range setups {
+			switch {
+			case key == s.Name, full && (namespace == s.Name || namespace == Namespace):
+				return true
+			case s.Block != nil && slices.Contains(keysOf(reflect.TypeOf(s.Block)), key):
+				return true
+			}
+		}
+		return false
+	}
 }
 
 // indented are the fields that a key of the namespace would be if it were indented below its setup.

@@ -41,6 +41,10 @@ func TestARefusalNamesTheLineOfTheStacksFile(t *testing.T) {
 			"polynat:huaweicloud:\n  privateNat: {}\n",
 			"Pulumi.dev.yaml:1: polynat:huaweicloud: is not below config",
 		},
+		"an anchor beside config": {
+			"x-gateway: &gateway {spec: small}\nconfig:\n  huaweicloud:region: cn-north-4\n  polynat:huaweicloud: {privateNat: {gateway: *gateway}}\n",
+			"error: Pulumi.dev.yaml:1: huaweicloud.privateNat.gateway.spec: \"small\": must be",
+		},
 		"a text for a block": {
 			"config:\n  polynat:huaweicloud: none\n",
 			"Pulumi.dev.yaml:2: huaweicloud: \"none\": must be a block of keys (see Pulumi.dev.yaml)",

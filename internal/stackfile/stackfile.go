@@ -140,9 +140,10 @@ func (f *File) full(key string) string {
 	return key
 }
 
-// Misplaced are the keys that are beside config instead of below it, where Pulumi does not look. None where the configuration that the
-// program sees is not the one of the file.
-func (f *File) Misplaced(config Config) (problems problem.List) {
+// Misplaced are the keys that are beside config instead of below it, where Pulumi does not look: those that the program knows, and those that
+// resemble a key that Pulumi knows there. Others are somebody's own, such as YAML anchors below x-common. None where the configuration that
+// the program sees is not the one of the file.
+func (f *File) Misplaced(config Config, known func(key string) bool) (problems problem.List) {
 	if f == nil {
 		return nil
 	}
@@ -151,14 +152,21 @@ func (f *File) Misplaced(config Config) (problems problem.List) {
 			return nil
 		}
 	}
-	known := topKeys()
+	top := topKeys()
 	for _, e := range entries(f.root) {
-		if slices.Contains(known, e.key.Value) {
+		key := e.key.Value
+		near := problem.Near(key, top)
+		switch {
+		case slices.Contains(top, key), strings.HasPrefix(key, "x-"), len(near) == 0 && !known(key):
 			continue
+		case known(key):
+			near = nil
 		}
-		problems = append(problems, problem.Problem{
-			At: f.at(e.key), Field: e.key.Value, Rule: "is not below config, so that it has no effect", WayOut: problem.Meant(e.key.Value, "indent it below config", known...),
-		})
+		p := problem.Problem{At: f.at(e.key), Field: key, Rule: "is not below config, so that it has no effect", WayOut: "indent it below config"}
+		if len(near) > 0 {
+			p.WayOut = problem.DidYouMean(near)
+		}
+		problems = append(problems, p)
 	}
 	return problems
 }
