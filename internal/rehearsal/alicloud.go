@@ -175,7 +175,7 @@ func AlicloudSetup(config map[string]string) (setup Setup, ok bool, err error) {
 func alicloudWalks(config map[string]string, migrationBlock any, from int, first []Move, saved []byte, zones []string) Setup {
 	declares := declaresSystemRoute(migrationBlock)
 	walk := func(o alicloud.Options, declare func(migration.Stage) bool) (World, []Move) {
-		o.Zones, o.EnhancedNATZones = alicloudZones(config["alicloud:region"]), zones
+		o.Zones, o.EnhancedNATZones = zonesOf(cmp.Or(config["alicloud:region"], "cn-hangzhou"), nil), zones
 		cloud := alicloud.New(o)
 		world := &alicloudWorld{cloud: cloud}
 		if saved != nil {
@@ -217,19 +217,6 @@ func alicloudWalks(config map[string]string, migrationBlock any, from int, first
 		setup.Variants = append(setup.Variants, variant)
 	}
 	return setup
-}
-
-// alicloudZones are as many zones of a region as any has, by their letters; those of cn-hangzhou when there is none. A zone in which a
-// network has something is one without that.
-func alicloudZones(region string) (zones []string) {
-	region = cmp.Or(region, "cn-hangzhou")
-	if last := region[len(region)-1]; last < '0' || last > '9' {
-		region += "-"
-	}
-	for letter := 'a'; letter <= 'n'; letter++ { // the last is that of cn-shanghai-n
-		zones = append(zones, region+string(letter))
-	}
-	return zones
 }
 
 func declaresSystemRoute(migrationBlock any) bool {

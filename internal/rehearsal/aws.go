@@ -152,7 +152,7 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 		return Setup{}, false, err
 	}
 	existing := seed.network.zones()
-	options.Zones = awsZones(options.Region, append(slices.Collect(maps.Keys(b.at("vpc", "zones"))), existing...))
+	options.Zones = zonesOf(options.Region, b, from.nat)
 	world, err := seed.world(options)
 	if err != nil {
 		return Setup{}, false, err
@@ -186,19 +186,6 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 	setup.Moves = append([]Move{first}, awsMoves(b, existing)...)
 	setup.Variants = []Variant{{Name: "does the opposite of what was assumed where AWS documents nothing", Moves: setup.Moves, World: other}}
 	return setup, true, nil
-}
-
-// awsZones are as many zones of a region as any has, by their letters, and of those that are named the local ones, which nobody can guess.
-func awsZones(region string, named []string) (zones []string) {
-	for _, letter := range "abcdef" {
-		zones = append(zones, region+string(letter))
-	}
-	for _, zone := range slices.Sorted(slices.Values(named)) {
-		if strings.HasPrefix(zone, region+"-") {
-			zones = append(zones, zone)
-		}
-	}
-	return slices.Compact(zones)
 }
 
 // awsMoves are the steps after the first one. Zones come and go in a VPC of the stack's own: in one that exists, which has these, subnets
@@ -297,7 +284,11 @@ func addZone(b block) error {
 		return errors.New("aws.vpc.zones: is missing")
 	}
 	last := keys[len(keys)-1]
-	fresh := last[:len(last)-1] + string(last[len(last)-1]+1)
+	letter := freeLetter(b, keys)
+	fresh := last[:len(last)-1] + string(letter)
+	if b.at("nat", "zones", last)["slot"] != nil { // which a local zone has to have
+		b.make("nat", "zones", fresh)["slot"] = letter - 'a'
+	}
 	var taken []netip.Prefix
 	take := func(text string) error {
 		p, err := netip.ParsePrefix(text)
@@ -332,6 +323,23 @@ func addZone(b block) error {
 	}
 	zones[fresh] = map[string]any{"public": public.String(), "private": private}
 	return nil
+}
+
+// freeLetter is the first letter of a zone whose turn in the rotation, its slot, no other zone has.
+func freeLetter(b block, zones []string) rune {
+	taken := map[rune]bool{}
+	for _, zone := range zones {
+		slot := int(zone[len(zone)-1] - 'a')
+		if n, ok := b.at("nat", "zones", zone)["slot"].(float64); ok {
+			slot = int(n)
+		}
+		taken['a'+rune(slot)] = true
+	}
+	letter := 'a'
+	for taken[letter] {
+		letter++
+	}
+	return letter
 }
 
 func full(within netip.Prefix) error {

@@ -129,17 +129,6 @@ func editHuaweicloud(change func(block) error) func(map[string]string) error {
 	return editBlock(huaweicloudKey, change)
 }
 
-// huaweicloudZones are as many zones of a region as any has, by their letters; nil, for those of the simulation, without a region.
-func huaweicloudZones(region string) (zones []string) {
-	if region == "" {
-		return nil
-	}
-	for letter := 'a'; letter <= 'h'; letter++ {
-		zones = append(zones, region+string(letter))
-	}
-	return zones
-}
-
 // HuaweicloudSetup is the walk of the setup polynat:huaweicloud in a simulated cloud that holds nothing but what the
 // configuration names as existing: everything that may happen to
 // the rules of a private NAT gateway, from its making to its end. ok is false when the configuration has none.
@@ -150,7 +139,7 @@ func HuaweicloudSetup(config map[string]string) (setup Setup, ok bool, err error
 	}
 	worlds, opens := [2]World{}, &opened{}
 	for i, options := range []huaweicloud.Options{{}, {HideClients: true}} {
-		options.Zones = huaweicloudZones(config["huaweicloud:region"])
+		options.Zones = zonesOf(config["huaweicloud:region"], b)
 		cloud := huaweicloud.New(options)
 		if err := existing(b, cloud); err != nil {
 			return Setup{}, false, err

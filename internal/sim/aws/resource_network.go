@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"hash/crc32"
@@ -463,7 +464,7 @@ var eipKind = kind{
 		}
 		return a.AllocationID, sim.Object{
 			"allocationId": a.AllocationID, "arn": c.arn("ec2", "elastic-ip/"+a.AllocationID), "publicIp": a.PublicIP, "domain": "vpc",
-			"publicDns": "ec2-" + strings.ReplaceAll(a.PublicIP, ".", "-") + ".compute.amazonaws.com", "publicIpv4Pool": "amazon", "networkBorderGroup": c.opts.Region,
+			"publicDns": "ec2-" + strings.ReplaceAll(a.PublicIP, ".", "-") + ".compute.amazonaws.com", "publicIpv4Pool": "amazon", "networkBorderGroup": cmp.Or(sim.Text(in, "networkBorderGroup"), c.opts.Region),
 			"ptrRecord": "", "carrierIp": "", "customerOwnedIp": "", "vpc": true,
 		}, nil
 	},
