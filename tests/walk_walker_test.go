@@ -320,7 +320,7 @@ func (w *walker) advised(err error) error {
 	case says("leave it true"), says("it is protected"), says("is protected"):
 		w.settings.declare = true
 	case says("pulumi refresh"):
-		steps = append(steps, w.renew, try(was))
+		steps = append(steps, w.nameRoutes, w.renew, try(was))
 	case says("still points at"):
 		steps = append(steps, w.deleteLeftovers)
 	case says("is not complete"):

@@ -77,7 +77,8 @@ func (s *scope) unmet(stage Stage, survey *Survey) []Problem {
 	return ps
 }
 
-const refreshAndRepeat = "if the stack believes that it exists, run `pulumi refresh`; then `pulumi up` again"
+// A refresh locks the stack while it holds routes without a name: the component warns of them.
+const refreshAndRepeat = "if the stack believes that it exists: name the routes that a warning lists, run `pulumi refresh`, then `pulumi up` again"
 
 func (s *scope) unmetOld(ps *problems, survey *Survey) {
 	switch old := survey.Old; {

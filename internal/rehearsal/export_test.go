@@ -265,6 +265,7 @@ type live struct {
 	stack   *engine.Stack
 	block   map[string]any // the migration block
 	traffic *alicloud.Traffic
+	said    string // by the last update
 }
 
 func newLive(t *testing.T, change func(map[string]any)) *live {
@@ -305,7 +306,8 @@ func (l *live) up(stage migration.Stage) error {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	_, err = l.stack.Up(l.t.Context())
+	result, err := l.stack.Up(l.t.Context())
+	l.said = strings.Join(result.Diagnostics, "\n")
 	return err
 }
 
@@ -442,6 +444,40 @@ func TestOfTwoGatewaysAndAddressesOfOneNameTheOneThatNobodyKnowsIsNamed(t *testi
 		console(l.up(s))
 	}
 	l.unharmed()
+}
+
+// Whoever is told to refresh is told first which routes have no name: with them, a refresh locks the stack.
+func TestTheAdviceToRefreshNamesTheRoutesThatMustHaveANameBefore(t *testing.T) {
+	for _, obeys := range []bool{false, true} {
+		l := newLive(t, nil).to(migration.Cover)
+		eni := l.block["oldNextHop"].(map[string]any)["id"].(string)
+		if err := l.cloud.DeleteRouteEntry("vtb-custom", route.Blocks()[3], eni); err != nil { // in the console
+			t.Fatal(err)
+		}
+		if err := l.up(migration.Cover); err == nil || !strings.Contains(err.Error(), "name the routes that a warning lists, run `pulumi refresh`") {
+			t.Errorf("error %v", err)
+		}
+		if !strings.Contains(l.said, "warning: 0.0.0.0/0 of vtb-custom, 0.0.0.0/0 of vtb-system: without a name in the cloud") {
+			t.Errorf("said: %s", l.said)
+		}
+		if err := l.up(migration.Uncover); err == nil || !strings.Contains(l.said, "without a name in the cloud") {
+			t.Errorf("a refusal, error %v, said: %s", err, l.said)
+		}
+		for _, table := range []string{"vtb-custom", "vtb-system"} {
+			if !obeys {
+				break
+			}
+			if err := l.cloud.ModifyRouteEntry(table, netip.MustParsePrefix("0.0.0.0/0"), "by hand"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := l.stack.Refresh(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.up(migration.Cover); (err == nil) != obeys {
+			t.Errorf("obeys: %v, error %v", obeys, err)
+		}
+	}
 }
 
 func TestAStageThatIsRepeatedIsHeldByItsGate(t *testing.T) {

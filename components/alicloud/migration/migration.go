@@ -78,6 +78,9 @@ func (a *Args) Check(ctx *pulumi.Context, name string) error {
 			return err
 		}
 		mark(d.survey, held)
+		if err := unnamed(ctx, name, held); err != nil { // before the first refusal, which may advise to refresh
+			return err
+		}
 	}
 	if d.plan, err = migration.Decide(spec, d.survey, a.Record.internal()); err != nil {
 		return err
@@ -90,11 +93,6 @@ func (a *Args) Check(ctx *pulumi.Context, name string) error {
 		}
 		if problems := a.strangers(name, d, held); len(problems) > 0 {
 			return &Refusal{Stage: spec.Stage, Problems: problems}
-		}
-		if warning := a.unnamed(name, d, held); warning != "" {
-			if err := ctx.Log.Warn(warning, nil); err != nil {
-				return err
-			}
 		}
 	}
 	if amend != nil {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
+
 	"polynat/internal/migration"
 	"polynat/internal/stackoutputs"
 )
@@ -152,25 +154,21 @@ func (a *Args) foreignPackage(name string, d *decision, held []stackoutputs.Reso
 	return problems
 }
 
-// unnamed warns of adopted routes that the cloud knows without a name, as it does those of the console. The provider 1.217.2 refuses
+// unnamed warns of routes in the state that the cloud knows without a name, as it does those of the console. The provider 1.217.2 refuses
 // the empty name, with which a refresh replaces the one that it has made up and that the program ignores. No option of Pulumi
 // prevents that (decision 0003), and the program is not told: lookups show no names, and the state its outputs only.
-func (a *Args) unnamed(name string, d *decision, held []stackoutputs.Resource) string {
+func unnamed(ctx *pulumi.Context, name string, held []stackoutputs.Resource) error {
 	var routes []string
-	for _, t := range d.plan.Tables {
-		for _, r := range t.Routes {
-			child := routeName(name, a.object(t.ID), r)
-			if slices.ContainsFunc(held, func(h stackoutputs.Resource) bool {
-				return h.Type == routeEntryType && h.Name == child && h.Outputs["name"] == ""
-			}) {
-				routes = append(routes, fmt.Sprintf("%s of %s", r.CIDR, t.ID))
-			}
+	for _, h := range held {
+		if h.Type == routeEntryType && strings.HasPrefix(h.Name, name+"-") && h.Outputs["name"] == "" {
+			routes = append(routes, fmt.Sprintf("%v of %v", h.Outputs["destinationCidrblock"], h.Outputs["routeTableId"]))
 		}
 	}
 	if len(routes) == 0 {
-		return ""
+		return nil
 	}
-	return fmt.Sprintf("%s: without a name in the cloud, which the provider refuses after a `pulumi refresh` (\"expected length of name\"). "+
+	warning := fmt.Sprintf("%s: without a name in the cloud, which the provider refuses after a `pulumi refresh` (\"expected length of name\"). "+
 		"Before you refresh, or after it, give each a name of 2 to 128 characters in the console; then run `pulumi refresh` and `pulumi up`",
 		strings.Join(routes, ", "))
+	return ctx.Log.Warn(warning, nil)
 }
