@@ -89,10 +89,14 @@ func (w *awsWorld) Losses() Losses {
 	var l Losses
 	by := map[aws.Hop]map[string]bool{}
 	for _, way := range w.ways() {
-		if by[way.Hop] == nil {
-			by[way.Hop] = map[string]bool{}
+		hop := way.Hop
+		if !way.Works { // a route to an instance that is dead is no way out
+			hop = aws.HopNone
 		}
-		by[way.Hop][way.Subnet] = true
+		if by[hop] == nil {
+			by[hop] = map[string]bool{}
+		}
+		by[hop][way.Subnet] = true
 		if way.Hop == aws.HopNone && w.left[way.Subnet] {
 			l.Left++
 			delete(w.left, way.Subnet)
@@ -172,6 +176,9 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 		}),
 		Terms: Terms{Step: "step", Holes: Term{"no way\nout", "private subnets without a way to the Internet, looked for after every operation"}, Reaches: "private subnets"},
 	}
+	if b.at("nat").text("standby") == "none" {
+		setup.Notes = append(slices.Clone(setup.Notes), "standby none: a zone whose instance dies has no way out until the next one runs")
+	}
 	// Whether the programs differ from those that are deployed decides what an update changes: then they are built as it builds them.
 	first := Move{Name: "as configured"}
 	if from.nat == nil {
@@ -184,7 +191,7 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 		setup.Close = programs.remove
 	}
 	setup.Moves = append([]Move{first}, awsMoves(b, existing)...)
-	setup.Variants = []Variant{{Name: "does the opposite of what was assumed where AWS documents nothing", Moves: setup.Moves, World: other}}
+	setup.Variants = []Variant{{Name: "does the other thing wherever AWS documents do not say what it does", Moves: setup.Moves, World: other}}
 	return setup, true, nil
 }
 
@@ -193,6 +200,7 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 func awsMoves(b block, existing []string) []Move {
 	edit := func(change func(block) error) func(map[string]string) error { return editBlock(awsKey, change) }
 	own, zones := b.at("vpc") != nil, b.at("vpc", "zones").keys()
+	alone := b.at("nat").text("standby") == "none"
 	moves := []Move{
 		{Name: "the same again", Still: true},
 		{Name: "change the template", Configure: edit(func(b block) error {
@@ -219,7 +227,7 @@ func awsMoves(b block, existing []string) []Move {
 	}
 	moves = append(moves,
 		Move{Name: "change the instance type", Configure: edit(changeType)},
-		Move{Name: "an instance dies", Still: true, Happens: func(w World) { w.(*awsWorld).kill() }},
+		Move{Name: "an instance dies", Still: true, Interrupts: alone, Happens: func(w World) { w.(*awsWorld).kill(alone) }},
 		Move{Name: "its successor has taken over", Still: true, Happens: func(w World) { w.(*awsWorld).wait() }},
 	)
 	// Whoever keeps gateways that exist keeps their addresses allowed, and wants no other one.
@@ -261,8 +269,9 @@ func (p placeholder) configure(b block) error {
 func (p placeholder) remove() { os.RemoveAll(string(p)) } //nolint:errcheck // a leftover in the temporary folder harms nobody
 
 // kill waits until the rotation of the step before is over, stops an instance that carries traffic, and lets AWS and the zone's controller do what they do
-// then. How long a failover takes is the drill's question, not the rehearsal's: from here on, every subnet is served again.
-func (w *awsWorld) kill() {
+// then. How long a failover takes is the drill's question, not the rehearsal's: from here on, every subnet is served again, unless the
+// instances are alone, without a standby.
+func (w *awsWorld) kill(alone bool) {
 	w.wait()
 	for _, way := range w.ways() {
 		if way.Hop == aws.HopInstance && w.cloud.Break(way.Target, aws.FaultDead) == nil {
@@ -270,7 +279,9 @@ func (w *awsWorld) kill() {
 			break
 		}
 	}
-	w.Watch()
+	if !alone {
+		w.Watch()
+	}
 }
 
 // wait lets an hour pass: a rotation ends, a dead instance is replaced and its successor claims.

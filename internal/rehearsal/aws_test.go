@@ -77,6 +77,37 @@ func TestNATInstancesAreRehearsedFromTheirMakingToTheirEnd(t *testing.T) {
 	}
 }
 
+// Without a standby nothing keeps a zone up whose instance dies, and the verdict does not hide it.
+func TestAnInstanceThatDiesWithoutAStandbyIsCountedAndSaid(t *testing.T) {
+	project, config, err := engine.LoadConfig(t.Context(), "../..", "dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config["polynat:aws"] = strings.NewReplacer(`"standby":"shared"`, `"standby":"none"`, `"sharedStandby":{"zone":"eu-west-1a"},`, "").Replace(config["polynat:aws"])
+	setup, ok, err := rehearsal.AWSSetup(config)
+	if err != nil || !ok {
+		t.Fatalf("there is nothing to rehearse: %v", err)
+	}
+	setup.Variants = nil
+	report, err := rehearsal.Run(t.Context(), rehearsal.Options{Project: project, Stack: "dev", Config: config, Program: rehearsal.Polynat}, setup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range report.Setups[0].Steps {
+		dies := s.Name == "an instance dies"
+		if len(s.Problems) > 0 || (s.Holes > 0) != dies || dies && !strings.Contains(s.Reaches, "without a way out") {
+			t.Errorf("step %s: %d without a way out, reaches %s: %v", s.Name, s.Holes, s.Reaches, s.Problems)
+		}
+	}
+	var out strings.Builder
+	if err := report.Text(&out); err != nil {
+		t.Fatal(err)
+	}
+	if text := strings.Join(strings.Fields(out.String()), " "); !report.OK || !strings.HasSuffix(text, "standby none: a zone whose instance dies has no way out until the next one runs aws (stack dev): ok, except that step an instance dies interrupts traffic") {
+		t.Errorf("ok %v\n%s", report.OK, &out)
+	}
+}
+
 // What keeps the traffic up is taken away from the program, one thing at a time. The rehearsal has to see each.
 func TestARehearsalOnAWSSeesWhatTheProgramWouldLack(t *testing.T) {
 	without := func(typ string, change func(*pulumi.ResourceTransformationArgs) []pulumi.ResourceOption) pulumi.ResourceTransformation {

@@ -29,7 +29,7 @@ func (r *Report) Text(w io.Writer) error {
 		}
 		var besides []string
 		for _, v := range setup.Variants {
-			besides = append(besides, terminal.Wrap("", "walked as well: a cloud that "+v))
+			besides = append(besides, terminal.Wrap("", "Rehearsed once more, with a cloud that "+v))
 		}
 		for _, n := range setup.Notes {
 			besides = append(besides, terminal.Wrap("", n))
@@ -115,16 +115,19 @@ func (s *SetupReport) verdict() (terminal.Color, string) {
 	case !s.OK:
 		return terminal.Bad, "FAILED: see above"
 	}
-	const ok = "ok: nothing was lost"
+	var except []string
 	for _, step := range s.Steps {
 		switch {
 		case step.Holes+step.LostConnections > 0:
-			return terminal.Good, ok + " but where the step interrupts by its nature"
+			except = append(except, "step "+step.Name+" interrupts traffic")
 		case step.left == 1:
-			return terminal.Good, fmt.Sprintf("%s but where %s takes the routes with it (1 subnet is left without a way out)", ok, step.Name)
+			except = append(except, "step "+step.Name+" takes the routes with it, and leaves 1 subnet without a way out")
 		case step.left > 1:
-			return terminal.Good, fmt.Sprintf("%s but where %s takes the routes with it (%d subnets are left without a way out)", ok, step.Name, step.left)
+			except = append(except, fmt.Sprintf("step %s takes the routes with it, and leaves %d subnets without a way out", step.Name, step.left))
 		}
 	}
-	return terminal.Good, ok
+	if len(except) > 0 {
+		return terminal.Good, "ok, except that " + strings.Join(except, ", and that ")
+	}
+	return terminal.Good, "ok: nothing was lost"
 }
