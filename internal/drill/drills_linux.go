@@ -105,6 +105,8 @@ func drills() []drill {
 				"DHCP server loses the first request"}},
 		drill{name: "one lost round", runs: 3, play: oneRound, bounds: []bound{moved(0)},
 			notes: []string{"nothing is forwarded for 0.2 s"}},
+		drill{name: "silent for 0.9 s", runs: 12, play: silent, bounds: []bound{moved(0), noneCut()},
+			notes: []string{"nothing is forwarded for 0.9 s, and the agent says that it is ready, as when a network card is reset or a host is migrated"}},
 		drill{name: "DNS down", runs: 1, play: namesDown, bounds: []bound{moved(0), noneLost(), noneCut()}},
 		drill{name: "targets down", runs: 1, play: targetsDown, bounds: []bound{moved(0), noneLost(), noneCut()},
 			notes: []string{"clients use servers that are not among the targets; people have to be told"}},
@@ -209,13 +211,23 @@ func oneRound(s *stage) error {
 		return err
 	}
 	defer node.Thaw()
-	if err := node.Break(lab.ForwardingOff); err != nil {
+	return s.pause(node, lab.ForwardingOff, 200*time.Millisecond)
+}
+
+func silent(s *stage) error {
+	_, node := s.instance(s.zones[0])
+	return s.pause(node, lab.Silent, 900*time.Millisecond)
+}
+
+// pause breaks an instance for a while.
+func (s *stage) pause(node *lab.Node, f lab.Fault, d time.Duration) error {
+	if err := node.Break(f); err != nil {
 		return err
 	}
-	if err := s.wait(200 * time.Millisecond); err != nil {
+	if err := s.wait(d); err != nil {
 		return err
 	}
-	if err := node.Mend(lab.ForwardingOff); err != nil {
+	if err := node.Mend(f); err != nil {
 		return err
 	}
 	return s.wait(3 * time.Second)

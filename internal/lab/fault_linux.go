@@ -28,6 +28,8 @@ const (
 	// Loss30 and Loss5: so many of 100 packets are lost, each way.
 	Loss30 Fault = "loss 30 %"
 	Loss5  Fault = "loss 5 %"
+	// Silent: nothing is forwarded, though the node itself is well.
+	Silent Fault = "silent"
 )
 
 // dripRate is packets a second that a dripping node lets pass.
@@ -90,6 +92,7 @@ func (n *Node) hinder() error {
 		Drip:        join(reply(), flags(syn|rst, false), over(dripRate), drop()),
 		Loss30:      join(percent(30), drop()),
 		Loss5:       join(percent(5), drop()),
+		Silent:      drop(),
 	} {
 		if n.faults[f] {
 			rules = append(rules, r)
