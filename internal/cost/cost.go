@@ -272,4 +272,4 @@ const (
 )
 
 // Alarms that the component declares in each zone.
-const Alarms = 8
+const Alarms = 9

@@ -53,6 +53,7 @@ const (
 	MetricTransitions    = "Transitions"    // routes moved by the controller
 	MetricStandbyBroken  = "StandbyBroken"  // 1 while the standby does not work either
 	MetricReplacements   = "Replacements"   // instances marked unhealthy
+	MetricLeftReady      = "LeftReady"      // failovers from an instance that called itself ready
 )
 
 // NAT64Prefix is the well-known prefix of RFC 6052.
@@ -109,6 +110,6 @@ func Metrics() []string {
 		MetricConnections, MetricConnectionLimit, MetricConnectionUse, MetricEarlyDrops, MetricInsertFailures, MetricPortSearches,
 		MetricPackets, MetricBytes, MetricDrops, MetricHolds, MetricReady, MetricAllowanceExceeded,
 		MetricProbes, MetricFailedProbes, MetricProbeLatency, MetricEgressMismatch,
-		MetricOnStandby, MetricTransitions, MetricStandbyBroken, MetricReplacements,
+		MetricOnStandby, MetricTransitions, MetricStandbyBroken, MetricReplacements, MetricLeftReady,
 	}
 }

@@ -94,6 +94,7 @@ var awsChildren = map[string][]awsChild{
 		{"<zone>-connections", "cloudwatch/metricAlarm:MetricAlarm", each},
 		{"<zone>-ports", "cloudwatch/metricAlarm:MetricAlarm", each},
 		{"<zone>-allowance", "cloudwatch/metricAlarm:MetricAlarm", each},
+		{"<zone>-left-ready", "cloudwatch/metricAlarm:MetricAlarm", "for each zone, unless standby `none`"},
 		{"<zone>-on-standby", "cloudwatch/metricAlarm:MetricAlarm", "for each zone, unless standby `none`"},
 		{"<zone>-standby-broken", "cloudwatch/metricAlarm:MetricAlarm", "for each zone, unless standby `none`"},
 		{"dead-letters", "cloudwatch/metricAlarm:MetricAlarm", "always"},

@@ -83,6 +83,9 @@ func zoneAlarms(z names.Zone, hasStandby bool, dimensions map[string]string) []a
 			key: "on-standby", message: "The zone has used its standby gateway for more than 15 minutes, at the gateway's price. Look at the NAT instance.",
 			metric: natzone.MetricOnStandby, statistic: "Minimum", comparison: atLeast, threshold: 1, period: minute, periods: 15, missing: same,
 		}), own(alarm{
+			key: "left-ready", message: "The zone left an instance that called itself ready: the path failed where the instance does not see it. Look at the network ACLs, the targets and the status checks.",
+			metric: natzone.MetricLeftReady, statistic: "Sum", comparison: above, threshold: 0, period: minute, periods: 1, missing: good,
+		}), own(alarm{
 			key: "standby-broken", message: "The standby gateway does not work: if the NAT instance fails, the zone has no way out.",
 			metric: natzone.MetricStandbyBroken, statistic: "Maximum", comparison: atLeast, threshold: 1, period: minute, periods: 2, missing: same,
 		}))

@@ -98,7 +98,7 @@ func (a *Args) graphs(standbys []string) []graph {
 		{"On the standby (1) or on the instance (0)", "Maximum", each(natzone.MetricOnStandby), axis(0, 1)},
 		{"Probes that failed, %", "Sum", share(), axis(0, 100)},
 		{"Time of a probe, ms", "Average", each(natzone.MetricProbeLatency), nil},
-		{"Failovers and replacements", "Sum", each(natzone.MetricTransitions, natzone.MetricReplacements), nil},
+		{"Failovers and replacements", "Sum", each(natzone.MetricTransitions, natzone.MetricLeftReady, natzone.MetricReplacements), nil},
 		{"Instance ready, and holding the routes", "Minimum", each(natzone.MetricReady, natzone.MetricHolds), axis(0, 1)},
 		{"Egress from a wrong address, standby broken", "Maximum", each(natzone.MetricEgressMismatch, natzone.MetricStandbyBroken), axis(0, 1)},
 		{"Bytes forwarded in a minute", "Sum", each(natzone.MetricBytes), nil},

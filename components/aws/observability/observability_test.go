@@ -131,7 +131,7 @@ func TestZonesThatShareAGatewayShowItOnceAndThoseWithoutShowNone(t *testing.T) {
 	if got := strings.Count(body, `"NatGatewayId"`); got != 1 {
 		t.Errorf("%d lines of gateways, want 1", got)
 	}
-	for _, kind := range []string{"on-standby", "standby-broken"} {
+	for _, kind := range []string{"on-standby", "left-ready", "standby-broken"} {
 		if _, ok := made.Named(alarmType)["egress-eu-west-1c-"+kind]; ok {
 			t.Errorf("there is an alarm %s for a zone without standby", kind)
 		}

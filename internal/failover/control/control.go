@@ -233,6 +233,10 @@ func (c *Controller) withdraw(plan decide.Plan, before decide.State, failed []er
 
 func (c *Controller) publish(plan decide.Plan, moved int) {
 	flag := map[bool]float64{true: 1}
+	left := 0.0
+	if moved > 0 {
+		left = flag[plan.LeftReady]
+	}
 	replaced := 0.0
 	if plan.Replace != "" {
 		replaced = 1
@@ -245,7 +249,8 @@ func (c *Controller) publish(plan decide.Plan, moved int) {
 		emf.Metric{Name: natzone.MetricOnStandby, Unit: emf.None, Value: flag[plan.OnStandby]},
 		emf.Metric{Name: natzone.MetricStandbyBroken, Unit: emf.None, Value: flag[plan.Broken]},
 		emf.Metric{Name: natzone.MetricTransitions, Unit: emf.Count, Value: transitions},
-		emf.Metric{Name: natzone.MetricReplacements, Unit: emf.Count, Value: replaced})
+		emf.Metric{Name: natzone.MetricReplacements, Unit: emf.Count, Value: replaced},
+		emf.Metric{Name: natzone.MetricLeftReady, Unit: emf.Count, Value: left})
 	if err != nil {
 		c.log.Error("metrics", "error", err)
 	}

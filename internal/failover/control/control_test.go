@@ -676,6 +676,37 @@ func TestASickInstanceIsMarkedUnhealthyUnlessAnotherZoneIsInNeed(t *testing.T) {
 	}
 }
 
+func TestAFailoverFromAnInstanceThatCallsItselfReadyIsCounted(t *testing.T) {
+	for _, test := range []struct {
+		agent   *natzone.Health
+		refused bool
+		want    string
+	}{
+		{agent: &natzone.Health{Instance: "i-1", Ready: true}, want: `"LeftReady":1`},
+		{agent: &natzone.Health{Instance: "i-1"}, want: `"LeftReady":0`},
+		{agent: &natzone.Health{Instance: "i-2", Ready: true}, want: `"LeftReady":0`},
+		{agent: nil, want: `"LeftReady":0`},
+		{agent: &natzone.Health{Instance: "i-1", Ready: true}, refused: true, want: `"LeftReady":0`},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var out bytes.Buffer
+			a := newAccount("i-1", "i-1", "i-1")
+			if test.refused {
+				a.fault = func(call string) error {
+					if strings.HasPrefix(call, "ReplaceRoute") {
+						return refusal("UnauthorizedOperation", "not you")
+					}
+					return nil
+				}
+			}
+			handle(t, controller(a, alive, &out), record(t, natzone.Streak, test.agent))
+			if !strings.Contains(out.String(), test.want) {
+				t.Errorf("agent %+v, refused %v: %s, want %s", test.agent, test.refused, out.String(), test.want)
+			}
+		})
+	}
+}
+
 func TestMetricsAreLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
@@ -689,16 +720,16 @@ func TestMetricsAreLogLines(t *testing.T) {
 					Metrics    []struct{ Name, Unit string }
 				}
 			} `json:"_aws"`
-			Name, Zone                                          string
-			OnStandby, StandbyBroken, Transitions, Replacements *float64
+			Name, Zone                                                     string
+			OnStandby, StandbyBroken, Transitions, Replacements, LeftReady *float64
 		}
 		if err := json.Unmarshal(out.Bytes(), &line); err != nil {
 			t.Fatalf("%s: %v", out.Bytes(), err)
 		}
-		if line.Name != "egress" || line.Zone != "a" || *line.OnStandby != 1 || *line.Transitions != 1 || *line.StandbyBroken != 0 || *line.Replacements != 0 {
+		if line.Name != "egress" || line.Zone != "a" || *line.OnStandby != 1 || *line.Transitions != 1 || *line.StandbyBroken != 0 || *line.Replacements != 0 || *line.LeftReady != 0 {
 			t.Errorf("%s", out.Bytes())
 		}
-		if m := line.AWS.CloudWatchMetrics; len(m) != 1 || m[0].Namespace != natzone.MetricNamespace || len(m[0].Metrics) != 4 || line.AWS.Timestamp == 0 {
+		if m := line.AWS.CloudWatchMetrics; len(m) != 1 || m[0].Namespace != natzone.MetricNamespace || len(m[0].Metrics) != 5 || line.AWS.Timestamp == 0 {
 			t.Errorf("%s", out.Bytes())
 		}
 	})

@@ -194,7 +194,11 @@ func (j *judge) fail(r natzone.Report) {
 		if len(from) > 0 {
 			failed = from[0]
 		}
-		j.moved(fmt.Sprintf("%s: %d of %d attempts failed %v", r.Cause, r.FailedAttempts, r.Attempts, r.Classes), failed)
+		why := fmt.Sprintf("%s: %d of %d attempts failed %v", r.Cause, r.FailedAttempts, r.Attempts, r.Classes)
+		if j.LeftReady = failed != "" && ready(r) && r.Agent.Instance == failed; j.LeftReady {
+			why += ", though " + failed + " called itself ready all along"
+		}
+		j.moved(why, failed)
 	}
 }
 

@@ -173,8 +173,8 @@ type Plan struct {
 	State State
 	// Changed says that State is to be saved.
 	Changed bool
-	// OnStandby and Broken are what the metrics say.
-	OnStandby, Broken bool
+	// OnStandby and Broken are what the metrics say. LeftReady says that Moves leave an instance that calls itself ready.
+	OnStandby, Broken, LeftReady bool
 	// Note says for the log what was decided and why.
 	Note string
 }
