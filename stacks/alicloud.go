@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud"
+	"github.com/pulumi/pulumi-alicloud/sdk/v3/go/alicloud/vpc"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/resource/urn"
 	"github.com/pulumi/pulumi/sdk/v3/go/common/tokens"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -214,7 +215,7 @@ func (s *alicloudSetup) places(given Given) []error {
 			field := "alicloud.network.vswitches." + k + ".zone"
 			zones.zone(field, v.Zone)
 			if s.last.Subnets[k] == "" {
-				// The vendor lists a zone as long as it sells instances there: one that a vSwitch is in may be sold out.
+				// A zone in which nothing is for sale any more is not listed: one that a vSwitch is in may be such.
 				s.zones.zone(field, v.Zone)
 			}
 		}
@@ -222,13 +223,23 @@ func (s *alicloudSetup) places(given Given) []error {
 	return zones.problems
 }
 
-// listZones looks up the zones of the region in which an instance can be made.
+// listZones looks up the zones of the region in which an instance or a NAT gateway can be made. The provider leaves zones without
+// instances for sale out of the first list, also for whoever asks it for those of vSwitches.
 func (s *alicloudSetup) listZones() ([]string, error) {
-	found, err := alicloud.GetZones(s.ctx, &alicloud.GetZonesArgs{}, pulumi.Provider(s.provider))
+	selling, err := alicloud.GetZones(s.ctx, &alicloud.GetZonesArgs{}, pulumi.Provider(s.provider))
 	if err != nil {
 		return nil, err
 	}
-	return found.Ids, nil
+	gateways, err := vpc.GetEnhancedNatAvailableZones(s.ctx, &vpc.GetEnhancedNatAvailableZonesArgs{}, pulumi.Provider(s.provider))
+	if err != nil {
+		return nil, err
+	}
+	zones := selling.Ids
+	for _, z := range gateways.Zones {
+		zones = append(zones, z.ZoneId)
+	}
+	slices.Sort(zones)
+	return slices.Compact(zones), nil
 }
 
 // run decides first, for the decision may refuse, and registers then.

@@ -120,7 +120,7 @@ func TestTheLookupOfZonesIsInNobodysWay(t *testing.T) {
 
 func TestAVSwitchStaysInAZoneThatIsSoldOut(t *testing.T) {
 	config := setupConfig(t, "alicloud")
-	edit(t, config, "network.vswitches.app-a.zone", "cn-hangzhou-b")
+	edit(t, config, "network.vswitches.app-a.zone", "cn-hangzhou-b") // no zone for anything any more
 	last := map[string]any{"alicloud": map[string]any{"network": map[string]any{"vpcId": "vpc-1", "vswitches": map[string]any{"app-a": "vsw-1"}}}}
 	edit(t, config, "migration", nil)
 	if _, err := run(config, last, alicloud.New(alicloud.Options{}), recorder.Options{DryRun: true}); err != nil {
@@ -128,6 +128,17 @@ func TestAVSwitchStaysInAZoneThatIsSoldOut(t *testing.T) {
 	}
 	if _, err := run(config, nil, alicloud.New(alicloud.Options{}), recorder.Options{DryRun: true}); err == nil {
 		t.Error("a new vSwitch may be there as well")
+	}
+}
+
+// The vendor's list of zones is that of those where instances are for sale.
+func TestANewVSwitchMayBeWhereNoInstanceIsForSale(t *testing.T) {
+	config := setupConfig(t, "alicloud")
+	edit(t, config, "network.vswitches.app-a.zone", "cn-hangzhou-k")
+	edit(t, config, "migration", nil)
+	cloud := alicloud.New(alicloud.Options{SoldOut: []string{"cn-hangzhou-k"}})
+	if _, err := run(config, nil, cloud, recorder.Options{DryRun: true}); err != nil {
+		t.Error(err)
 	}
 }
 

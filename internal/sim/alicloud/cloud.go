@@ -58,6 +58,8 @@ type Options struct {
 	// Zones are what getZones answers, with those in use;
 	// nil means four zones of cn-hangzhou.
 	Zones []string
+	// SoldOut are zones where no instance is for sale: getZones leaves them out, whatever it is asked for, and vSwitches may be there.
+	SoldOut []string
 	// EnhancedNATZones are the zones in which CreateNatGateway works;
 	// nil means every zone.
 	EnhancedNATZones []string

@@ -15,6 +15,9 @@ func (c *Cloud) RunInstance(i Instance) (string, error) {
 		i.Forwards = false // user data and security groups tell
 		i.PublicIP = ""
 		i.Status = Starting
+		if s, ok := c.state.VSwitches[i.VSwitchID]; ok && slices.Contains(c.opts.SoldOut, s.ZoneID) {
+			return fail(CodeZoneNotOnSale, "instance: zone %s sells none (use a vSwitch in another)", s.ZoneID)
+		}
 		i.ID, err = c.addInstance(i)
 		return err
 	}, func() { c.settleInstance(i.ID) })

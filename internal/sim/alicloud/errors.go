@@ -39,6 +39,7 @@ const (
 	CodeSNATSourceTaken     = "InvalidSource.AlreadySpecified"
 	CodeHAVIPInVSwitch      = "OperationUnsupported.HaVip"
 	CodeDefaultRouteInVPC   = "OperationUnsupported.DefaultRouteExists"
+	CodeZoneNotOnSale       = "Zone.NotOnSale"
 	CodeZoneNotSupported    = "InvalidVSwitch.ZoneNotSupported"
 	CodeOverlap             = "InvalidCidrBlock.Overlapped"
 	CodeDestinationReserved = "InvalidDestinationCidrBlock"

@@ -467,6 +467,9 @@ var lookups = map[string]lookup{
 		elements: func(c *Cloud, _ sim.Object) ([]sim.Object, error) {
 			var out []sim.Object
 			for _, zone := range c.zones() {
+				if slices.Contains(c.opts.SoldOut, zone) {
+					continue
+				}
 				out = append(out, sim.Object{
 					"id": zone, "localName": zone, "availableInstanceTypes": []any{}, "availableDiskCategories": []any{},
 					"availableResourceCreations": []any{"VSwitch", "Instance", "Disk"}, "multiZoneIds": []any{}, "slbSlaveZoneIds": []any{},

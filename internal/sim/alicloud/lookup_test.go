@@ -136,6 +136,20 @@ func TestLookupsFilter(t *testing.T) {
 	}
 }
 
+func TestZonesWithoutInstancesForSaleAreNotListedButTakeVSwitches(t *testing.T) {
+	n := newNetwork(t, alicloud.Options{SoldOut: []string{"cn-hangzhou-k"}})
+	if got := invoke(t, n.Cloud, "alicloud:index/getZones:getZones", sim.Object{"availableResourceCreation": "VSwitch"})["ids"].([]any); len(got) != 3 {
+		t.Errorf("zones %v", got)
+	}
+	id, err := n.CreateVSwitch(alicloud.VSwitch{VPCID: n.vpc, ZoneID: "cn-hangzhou-k", CIDR: cidr("10.0.250.0/24")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.RunInstance(alicloud.Instance{VPCID: n.vpc, VSwitchID: id}); !alicloud.IsCode(err, alicloud.CodeZoneNotOnSale) {
+		t.Errorf("error %v", err)
+	}
+}
+
 func TestLookupsKnowTheTagsThatAProgramGave(t *testing.T) {
 	s := everything(t, alicloud.New(alicloud.Options{}))
 	for tags, want := range map[string]int{"net": 1, "other": 0} {
