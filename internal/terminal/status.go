@@ -31,6 +31,9 @@ const redraw = 100 * time.Millisecond
 // NewStatus begins. Close ends it.
 func NewStatus(out io.Writer) *Status {
 	s := &Status{out: out, terminal: terminalOf(out), done: make(chan struct{})}
+	if os.Getenv("TERM") == "dumb" { // it cannot draw over a line
+		s.terminal = nil
+	}
 	if s.terminal == nil {
 		return s
 	}

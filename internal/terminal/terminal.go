@@ -40,18 +40,52 @@ func terminalOf(w io.Writer) *os.File {
 
 // Wrap breaks a text into lines of at most Columns, between words. The lines begin with the indent, those after the first
 // with two blanks more; a word that is longer keeps its line.
-func Wrap(indent, text string) string {
+func Wrap(indent, text string) string { return wrap(indent, indent+"  ", text, Columns) }
+
+// Fill breaks each paragraph of a text into lines of at most Columns. A line that is indented stays as it is.
+func Fill(text string) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		if !strings.HasPrefix(p, " ") {
+			paragraphs[i] = wrap("", "", p, Columns)
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
+// Message is a text of several lines for w. If that is a terminal, each is broken between words to the width that it has now; files keep
+// whole lines, to be searched.
+func Message(w io.Writer, text string) string {
+	f := terminalOf(w)
+	if f == nil {
+		return text
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil || width < 2 {
+		width = Columns
+	}
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		if runewidth.StringWidth(line) > width {
+			indent := line[:len(line)-len(strings.TrimLeft(line, " "))]
+			lines[i] = wrap(indent, indent+"  ", line, width)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// wrap breaks a text into lines of at most so many columns, the first and the others with indents of their own.
+func wrap(first, others, text string, columns int) string {
 	var b strings.Builder
-	b.WriteString(indent)
-	at := len(indent)
-	indent += "  "
+	b.WriteString(first)
+	at := len(first)
 	for i, word := range strings.Fields(text) {
 		width := runewidth.StringWidth(word)
 		switch {
 		case i == 0:
-		case at+1+width > Columns:
-			b.WriteString("\n" + indent)
-			at = len(indent)
+		case at+1+width > columns:
+			b.WriteString("\n" + others)
+			at = len(others)
 		default:
 			b.WriteByte(' ')
 			at++

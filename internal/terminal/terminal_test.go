@@ -92,6 +92,38 @@ func TestWithoutATerminalEachStepIsALine(t *testing.T) {
 	}
 }
 
+func TestATerminalThatCannotDrawOverALineGetsALineForEachStep(t *testing.T) {
+	t.Setenv("TERM", "dumb")
+	written := onTerminal(t, 80, func(tty *os.File) {
+		s := NewStatus(tty)
+		s.Step("aws 1/2: deploy")
+		s.Detail("create a")
+		s.Step("aws 2/2: destroy")
+		s.Close()
+	})
+	if want := "aws 1/2: deploy\r\naws 2/2: destroy\r\n"; written != want {
+		t.Errorf("got %q, want %q", written, want)
+	}
+}
+
+func TestAMessageIsAsWideAsTheTerminalAndWholeInAFile(t *testing.T) {
+	long := "refused:\n  - a.b: " + strings.Repeat("is too long ", 20) + "(shorten it)"
+	for _, width := range []uint16{40, 60, 120} {
+		written := onTerminal(t, width, func(tty *os.File) { fmt.Fprint(tty, Message(tty, long)) })
+		for i, line := range strings.Split(written, "\r\n") {
+			if len(line) > int(width) || i > 1 && !strings.HasPrefix(line, "    ") {
+				t.Errorf("%d columns: line %q", width, line)
+			}
+		}
+		if strings.Join(strings.Fields(written), " ") != strings.Join(strings.Fields(long), " ") {
+			t.Errorf("%d columns: other words: %q", width, written)
+		}
+	}
+	if got := Message(&bytes.Buffer{}, long); got != long {
+		t.Errorf("in a file %q", got)
+	}
+}
+
 func TestColorIsForTerminalsThatWantIt(t *testing.T) {
 	t.Setenv("TERM", "xterm")
 	t.Setenv("NO_COLOR", "")
