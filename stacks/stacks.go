@@ -153,6 +153,14 @@ func CheckFile(setups []Setup, dir string, stack Stack) error {
 	return checkFile(stackfile.Read(dir, stack.Project, stack.Name), setups, stack)
 }
 
+// Locate is an error of the program with the lines of a configuration that comes from the stack's file in the folder dir.
+func Locate(dir, project, stack string, config map[string]string, err error) error {
+	return stackfile.Read(dir, project, stack).Locate(err, func(key string) (string, bool) {
+		text, ok := config[key]
+		return text, ok
+	})
+}
+
 func checkFile(file *stackfile.File, setups []Setup, stack Stack) error {
 	value := func(key string) (string, bool) {
 		text, ok := stack.Config[key]

@@ -81,13 +81,18 @@ func (s Source) make(ctx context.Context) (*Artefact, error) {
 	return s.store(binary)
 }
 
+// Unbuilt is the error of a program that could not be built on this machine.
+type Unbuilt struct{ error }
+
+func (u Unbuilt) Unwrap() error { return u.error }
+
 // unbuilt says how to go on without a build.
 func (s Source) unbuilt(err error) error {
 	field := s.Field
 	if field == "" {
 		field = string(s.Program)
 	}
-	return fmt.Errorf("%s: build %s for linux/%s: %w (or build it elsewhere, and give its path here)", field, s.Program, s.Arch, err)
+	return Unbuilt{fmt.Errorf("%s: build %s for linux/%s: %w (or build it elsewhere, and give its path here)", field, s.Program, s.Arch, err)}
 }
 
 // take reads what was built elsewhere.

@@ -141,7 +141,7 @@ func (w *walk) mend(ctx context.Context, step *Step, move Move, world World, ser
 	case second == nil && !left:
 		return nil, nil
 	case left && second != nil && imported[op.Type]:
-		program := w.options.Program(keys(w.config))
+		program := w.program()
 		stack.SetProgram(importing(program, op))
 		defer stack.SetProgram(program)
 	case left:

@@ -8,8 +8,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
 
+	"polynat/internal/artefact"
 	"polynat/internal/engine"
 	"polynat/internal/sim"
 	"polynat/stacks"
@@ -148,6 +150,8 @@ type SetupReport struct {
 	// CutShort says that the walk did not get to its end, and was not stopped by a problem.
 	CutShort bool  `json:"cutShort,omitempty"`
 	Terms    Terms `json:"-"`
+
+	again string // the variant that is walked
 }
 
 // Report is the report of a rehearsal.
@@ -179,6 +183,8 @@ type Options struct {
 	Faults    bool
 	MaxFaults int
 	Progress  Progress
+	// Locate is an error of the program with the lines in the file of the stack; nil for none.
+	Locate func(error) error
 }
 
 // Run rehearses the setups one after the other. The error is that of a rehearsal that could not be held; what the
@@ -223,6 +229,7 @@ func runSetup(ctx context.Context, o Options, setup Setup) (*SetupReport, error)
 		variant := setup
 		variant.Name = fmt.Sprintf("%s, variant %d of %d,", setup.Name, i+1, len(setup.Variants))
 		variant.World, variant.Moves = v.World, v.Moves
+		report.again = v.Name
 		other, err := runWalk(ctx, o, variant)
 		if other != nil {
 			report.OK = report.OK && other.OK
@@ -233,7 +240,7 @@ func runSetup(ctx context.Context, o Options, setup Setup) (*SetupReport, error)
 		if err != nil {
 			return report, fmt.Errorf("if the cloud %s: %w", v.Name, err)
 		}
-		report.Variants = append(report.Variants, v.Name)
+		report.Variants, report.again = append(report.Variants, v.Name), ""
 	}
 	return report, nil
 }
@@ -254,6 +261,8 @@ type walk struct {
 	config  map[string]string
 	stack   *engine.Stack
 	server  *sim.Server
+	// said is the error of the program itself, of its last run. The engine has its text alone.
+	said error
 }
 
 func newWalk(o Options, setup Setup) (*walk, error) {
@@ -266,13 +275,31 @@ func newWalk(o Options, setup Setup) (*walk, error) {
 	w.server.Observe = o.Progress.Operation
 	var err error
 	w.stack, err = engine.New(engine.Options{
-		Project: o.Project, Stack: o.Stack, Config: w.config, Program: o.Program(keys(w.config)),
+		Project: o.Project, Stack: o.Stack, Config: w.config, Program: w.program(),
 		Providers: providers(setup.World, w.server),
 	})
 	if err == nil && setup.State != nil {
 		err = w.stack.Import(setup.State)
 	}
 	return w, err
+}
+
+// program under rehearsal, whose error is kept.
+func (w *walk) program() pulumi.RunFunc {
+	program := w.options.Program(keys(w.config))
+	return func(ctx *pulumi.Context) error {
+		w.said = program(ctx)
+		return w.said
+	}
+}
+
+// located is the error of a run with the lines of what the program itself said.
+func (w *walk) located(err error) error {
+	if err == nil || w.said == nil || w.options.Locate == nil {
+		return err
+	}
+	said := w.options.Locate(w.said)
+	return errors.New(strings.Replace(err.Error(), w.said.Error(), said.Error(), 1))
 }
 
 func providers(world World, server *sim.Server) map[string]pulumirpc.ResourceProviderServer {
@@ -286,7 +313,8 @@ func (w *walk) run(ctx context.Context) (*SetupReport, error) {
 		w.options.Progress.Step(w.setup.Name, move.Name, i+1, len(w.setup.Moves))
 		began := time.Now()
 		step, err := w.step(ctx, move)
-		if step != nil {
+		// One that somebody ended is no step that was walked, unless it is known already what it loses.
+		if step != nil && (ctx.Err() == nil || len(step.Problems) > 0) {
 			step.Seconds = time.Since(began).Seconds()
 			report.Steps = append(report.Steps, *step)
 		}
@@ -335,8 +363,11 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	}
 	ops := changes(w.server.Operations()[logged:])
 	step.Operations = len(ops)
+	if unbuilt := (artefact.Unbuilt{}); err != nil && errors.As(w.said, &unbuilt) {
+		return nil, unbuilt
+	}
 	if err != nil {
-		step.Problems = append(step.Problems, err.Error())
+		step.Problems = append(step.Problems, w.located(err).Error())
 	}
 	if move.Still && len(ops) > 0 {
 		step.Problems = append(step.Problems, fmt.Sprintf("there was nothing to do, and %d operations were done, first the %s of %s", len(ops), ops[0].Kind, ops[0].Name))

@@ -24,7 +24,7 @@ func (r *Report) Text(w io.Writer) error {
 		}
 		for _, s := range setup.Steps {
 			for _, p := range s.Problems {
-				parts = append(parts, fmt.Sprintf("%s %s: %s", setup.Terms.Step, s.Name, strings.TrimSpace(p)))
+				parts = append(parts, terminal.Message(w, fmt.Sprintf("%s %s: %s", setup.Terms.Step, s.Name, strings.TrimSpace(p))))
 			}
 		}
 		var besides []string
@@ -110,6 +110,8 @@ func (s *SetupReport) verdict() (terminal.Color, string) {
 	switch {
 	case s.CutShort && len(s.Steps) == 0:
 		return terminal.Unclear, "not walked"
+	case s.CutShort && s.again != "":
+		return terminal.Unclear, "cut short while it was rehearsed once more, with a cloud that " + s.again + "; nothing was lost up to there"
 	case s.CutShort:
 		return terminal.Unclear, "cut short after step " + s.Steps[len(s.Steps)-1].Name + "; nothing was lost up to there"
 	case !s.OK:
