@@ -25,7 +25,7 @@ func costCommand(out *output) *cobra.Command {
 	var flags costFlags
 	c := &cobra.Command{
 		Use:   "cost",
-		Short: "Compare a month of managed NAT gateways with NAT instances on AWS, from a dated price table",
+		Short: "Compare a month of NAT gateways with NAT instances on AWS",
 		Long: fmt.Sprintf(`Compares what a month of 730 hours costs by managed NAT gateways and by NAT instances with their standby, the functions
 that watch them and their volumes, and says from which traffic on the instances are the cheaper way.
 

@@ -26,16 +26,17 @@ func drillCommand(out *output) *cobra.Command {
 	var flags drillFlags
 	c := &cobra.Command{
 		Use:   "drill [name...]",
-		Short: "Break NAT instances in a packet lab on this machine, and report what clients lost",
+		Short: "Break NAT instances in a packet lab, and report what clients lost",
 		Long: `Deploys NAT instances with a standby to a simulated AWS, runs the programs that are deployed, natd and both Lambda
 functions, in network namespaces of this machine whose routes are those of the simulated AWS, breaks what can break, and
 counts what clients see: 50 new connections a second from three subnets, each given 900 ms, and twelve that were
 established before. All drills, or those that are named.
 
-decided is the time from the fault until the routes of all tables have moved; no new connection, the longest time in which
-no client of one of the subnets had an answer on a new one. Lost and cut are counted over all runs. Transitions of a zone from instance to standby
-or back, and calls to the AWS API in the runs of the controller that moved a route (where none did, in all but those of each
-minute), are the most in one run. The API of the lab answers within milliseconds: what the real one takes has to be added.
+decided is the time from the fault until the routes of all tables have moved; no answer, the longest time in which no client
+of one of the subnets had an answer on a new connection. lost and cut are counted over all runs. moves are those of a zone from
+instance to standby or back. API calls are those to the AWS API in the runs of the controller that moved a route (where none did,
+in all but those of each minute). Both are the most in one run. The API of the lab answers within milliseconds: what the real one
+takes has to be added.
 
 Needs Linux, root, and the Go toolchain, which builds the programs. Touches no network but its own; nothing is left of it,
 even when it is killed.
@@ -58,8 +59,10 @@ func runDrills(c *cobra.Command, out *output, flags drillFlags, names []string) 
 	if err := drill.Check(names); err != nil {
 		return err
 	}
-	if flags.runs < 0 || flags.parallel < 0 {
-		return errors.New("--runs and --parallel: must not be negative")
+	for name, n := range map[string]int{"runs": flags.runs, "parallel": flags.parallel} {
+		if c.Flags().Changed(name) && n < 1 {
+			return fmt.Errorf("--%s: %d: is less than one (leave it out for the default)", name, n)
+		}
 	}
 	if flags.logs != "" {
 		giveBack, err := makeFolder(flags.logs)
@@ -77,7 +80,7 @@ func runDrills(c *cobra.Command, out *output, flags drillFlags, names []string) 
 		Progress: func(name string, run, runs int, failed error) {
 			progress.Detail(fmt.Sprintf("%d of %d runs", run, runs))
 			if failed != nil {
-				progress.Print(fmt.Sprintf("%s: %v", name, failed))
+				progress.Print(terminal.Message(c.ErrOrStderr(), fmt.Sprintf("%s: %v", name, failed)))
 			}
 		},
 	})

@@ -70,9 +70,19 @@ func TestDrillPrintsOneJSONObjectForMachines(t *testing.T) {
 }
 
 func TestADrillThatCannotBeHeldSaysWhichThereAre(t *testing.T) {
-	for _, args := range [][]string{{"drill", "flood"}, {"drill", "--format", "yaml"}, {"drill", "--runs", "-1"}} {
+	for _, c := range []struct {
+		args []string
+		says string
+	}{
+		{[]string{"drill", "flood"}, "flood"},
+		{[]string{"drill", "--format", "yaml"}, `--format: "yaml": is not known`},
+		{[]string{"drill", "--runs", "-1"}, "--runs: -1: is less than one (leave it out for the default)"},
+		{[]string{"drill", "--runs", "0"}, "--runs: 0: is less than one (leave it out for the default)"},
+		{[]string{"drill", "--parallel", "0"}, "--parallel: 0: is less than one (leave it out for the default)"},
+	} {
+		args := c.args
 		status, _, stderr := polynat(t, args...)
-		if status != statusInput || !strings.Contains(stderr, "error: ") {
+		if status != statusInput || !strings.Contains(stderr, "error: ") || !strings.Contains(stderr, c.says) {
 			t.Errorf("%v: status %d, %s", args, status, stderr)
 		}
 	}

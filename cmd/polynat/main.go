@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"polynat/internal/drill"
 	"polynat/internal/rehearsal"
+	"polynat/internal/terminal"
 )
 
 // The exit statuses.
@@ -57,6 +59,10 @@ func execute(ctx context.Context, args []string, stdout, stderr io.Writer) (*out
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(rehearseCommand(out), drillCommand(out), pulumiCommand(), costCommand(out), versionCommand(out))
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages", fmt.Sprintf(".FlagUsagesWrapped %d", terminal.Columns)))
+	for _, c := range root.Commands() {
+		c.Long = terminal.Fill(c.Long)
+	}
 	command, err := root.ExecuteContextC(ctx)
 	var exit *exec.ExitError
 	switch {
@@ -75,7 +81,7 @@ func (o *output) end(stdout, stderr io.Writer, err error) int {
 	}
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		fmt.Fprintln(stderr, "error:", err)
+		fmt.Fprintln(stderr, terminal.Message(stderr, "error: "+err.Error()))
 	}
 	return status(err)
 }

@@ -321,3 +321,23 @@ func TestAStepThatIsRefusedSaysWhyInTextAndJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestASetupThatTheStackDoesNotHaveIsRefusedByItsName(t *testing.T) {
+	dir := withStack(t, "config:\n  huaweicloud:region: cn-north-4\n")
+	for _, names := range [][]string{{"huaweicloud"}, {"aws", "huaweicloud"}} {
+		status, stdout, stderr := polynat(t, append([]string{"rehearse", "--dir", dir}, names...)...)
+		if want := "error: huaweicloud: is not in stack dev (fill huaweicloud.privateNat, as Pulumi.dev.yaml does, or do not name it)\n"; status != statusInput || stdout != "" || stderr != want {
+			t.Errorf("%v: status %d, output %q, error %q, want %q", names, status, stdout, stderr, want)
+		}
+	}
+}
+
+// What the program finds by a lookup of the simulated cloud has its line too.
+func TestAnInstanceTypeThatIsNoneIsRefusedWithItsLine(t *testing.T) {
+	dir := devWith(t, "types: [t4g.small]", "types: [t4g.smal]")
+	status, stdout, stderr := polynat(t, "rehearse", "aws", "--dir", dir)
+	said := regexp.MustCompile(`Pulumi\.dev\.yaml:\d+: aws\.nat\.instance\.types\[0\]: "t4g\.smal": is not an instance type`)
+	if status == statusOK || !said.MatchString(stdout) || strings.Count(stdout, "is not an instance type") != 1 {
+		t.Errorf("status %d\n%s%s", status, stdout, stderr)
+	}
+}

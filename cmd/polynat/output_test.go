@@ -120,3 +120,28 @@ func TestAmountsAreWrittenInFull(t *testing.T) {
 		}
 	}
 }
+
+func TestHelpFitsEightyColumns(t *testing.T) {
+	for _, command := range []string{"", "rehearse", "drill", "cost", "pulumi", "version"} {
+		args := append(strings.Fields(command), "--help")
+		status, stdout, _ := polynat(t, args...)
+		if status != statusOK || !strings.Contains(stdout, "Usage:") {
+			t.Errorf("%v: status %d\n%s", args, status, stdout)
+		}
+		for line := range strings.Lines(stdout) {
+			if len([]rune(strings.TrimSuffix(line, "\n"))) > 80 {
+				t.Errorf("%v: %s", args, line)
+			}
+		}
+	}
+}
+
+// The help explains the headings of the table, by the same words.
+func TestTheHelpOfDrillExplainsItsColumns(t *testing.T) {
+	_, stdout, _ := polynat(t, "drill", "--help")
+	for _, heading := range []string{"decided", "no answer", "lost", "cut", "moves", "API calls"} {
+		if !strings.Contains(strings.Join(strings.Fields(stdout), " "), heading) {
+			t.Errorf("%q is not in the help:\n%s", heading, stdout)
+		}
+	}
+}

@@ -10,7 +10,7 @@ import (
 func pulumiCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "pulumi [arguments of pulumi...]",
-		Short: "Run the stock Pulumi CLI on the program, attached to the simulated clouds",
+		Short: "Run the stock Pulumi CLI on the simulated clouds",
 		Long: `Runs the pulumi that is on the PATH (or that POLYNAT_PULUMI_CLI names) with the given arguments, in a playground below
 .polynat: a copy of Pulumi.yaml and of the stack files, a state of its own, and simulated clouds that keep what they were
 told. A stack file that has changed is copied again, unless the copy has changes of its own, as by config set. Remove .polynat to begin anew. No real cloud, backend or credential is within its

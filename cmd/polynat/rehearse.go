@@ -31,7 +31,7 @@ func rehearseCommand(out *output) *cobra.Command {
 	var flags rehearseFlags
 	c := &cobra.Command{
 		Use:   "rehearse [setup...]",
-		Short: "Walk a stack through every step of its setups on simulated clouds, and report what would be lost",
+		Short: "Walk a stack through its steps on simulated clouds",
 		Long: `Runs the Pulumi program with the configuration of a stack on the real engine, in this process, against simulated
 clouds. Walks every setup of the stack, or those that are named, through all its steps, asks after every single change
 what can be reached and what must not be. Tries each operation failing once before it is done and once after: done, although
@@ -87,6 +87,7 @@ func rehearse(c *cobra.Command, out *output, flags rehearseFlags, names []string
 	defer stop()
 	report, err := rehearsal.Run(ctx, rehearsal.Options{
 		Project: project, Stack: flags.stack, Config: config, Program: rehearsal.Polynat, Faults: flags.faults, MaxFaults: maxFaults, Progress: progress,
+		Locate: func(err error) error { return stacks.Locate(flags.dir, project, flags.stack, config, err) },
 	}, setups...)
 	if err != nil {
 		return noVerdict{err}
@@ -112,15 +113,17 @@ func refuse(dir, project, stack string, config map[string]string, export []byte)
 // rehearsable is a setup that can be rehearsed.
 type rehearsable struct {
 	name string
+	// block is the one that it rehearses.
+	block string
 	// fresh begins with what the configuration names as existing, deployed with what a stack deployed.
 	fresh    func(config map[string]string) (rehearsal.Setup, bool, error)
 	deployed func(config map[string]string, project, stack string, export []byte) (rehearsal.Setup, bool, error)
 }
 
 var rehearsables = []rehearsable{
-	{"alicloud", rehearsal.AlicloudSetup, rehearsal.AlicloudFromExport},
-	{"huaweicloud", rehearsal.HuaweicloudSetup, rehearsal.HuaweicloudFromExport},
-	{"aws", rehearsal.AWSSetup, rehearsal.AWSFromExport},
+	{"alicloud", "alicloud.migration", rehearsal.AlicloudSetup, rehearsal.AlicloudFromExport},
+	{"huaweicloud", "huaweicloud.privateNat", rehearsal.HuaweicloudSetup, rehearsal.HuaweicloudFromExport},
+	{"aws", "aws.nat", rehearsal.AWSSetup, rehearsal.AWSFromExport},
 }
 
 // chooseSetups returns the setups of the configuration, or those of them that were named.
@@ -142,8 +145,11 @@ func chooseSetups(flags rehearseFlags, project string, config map[string]string,
 		if err != nil {
 			return nil, err
 		}
-		if ok {
+		switch {
+		case ok:
 			setups = append(setups, setup)
+		case len(names) > 0:
+			return nil, fmt.Errorf("%s: is not in stack %s (fill %s, as Pulumi.dev.yaml does, or do not name it)", r.name, flags.stack, r.block)
 		}
 	}
 	if len(setups) == 0 {

@@ -31,7 +31,7 @@ func (b build) Text(w io.Writer) error {
 func versionCommand(out *output) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "version",
-		Short: "Say which polynat this is, and on which Pulumi engine it rehearses",
+		Short: "Say which polynat this is, and its Pulumi engine",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := build{}
