@@ -600,7 +600,14 @@ func TestAFlavorThatIsTakenOutStillServesNothingElse(t *testing.T) {
 
 // What is not in the state may be another stack's, or what a failed update of this one made: only the user knows.
 func TestWhatIsThereAlreadyIsNamedWithItsID(t *testing.T) {
-	on := newOnCloud(t, newHW(t), nil)
+	for name, options := range map[string]huaweicloud.Options{"lookups that heed filters": {}, "lookups that show everything": {LooseFilters: true}} {
+		t.Run(name, func(t *testing.T) { whatIsThere(t, options) })
+	}
+}
+
+func whatIsThere(t *testing.T, options huaweicloud.Options) {
+	t.Helper()
+	on := newOnCloud(t, newHW(t), nil, options)
 	on.exists("vpc-b", "10.0.0.0/16")
 	on.existsIn("vpc-b", "net-b", "10.0.0.0/24")
 	on.existing()
@@ -636,6 +643,39 @@ func TestWhatIsThereAlreadyIsNamedWithItsID(t *testing.T) {
 		on.set(c.change, c.value)
 	}
 	on.ok("with another name and another address")
+}
+
+// Two stacks may give their gateways the default name. What a failed update has left behind has no rules.
+func TestAGatewayOfTheNameThatServesIsAnotherStacks(t *testing.T) {
+	for name, options := range map[string]huaweicloud.Options{"lookups that heed filters": {}, "lookups that show everything": {LooseFilters: true}} {
+		t.Run(name, func(t *testing.T) {
+			on := newOnCloud(t, newHW(t), nil, options)
+			on.exists("vpc-b", "10.0.0.0/16")
+			on.existsIn("vpc-b", "net-b", "10.0.0.0/24")
+			on.existing()
+			on.set("privateNat.targets", block{"elb01": block{"type": "virtual-ip", "portId": "vip-1"}})
+			on.set("privateNat.gateway.name", "mine")
+			on.exists("vpc-c", "172.16.0.0/16")
+			on.existsIn("vpc-c", "net-c", "172.16.0.0/24")
+			for _, o := range []struct {
+				typ, id   string
+				described block
+			}{
+				{"natPrivateGateway:NatPrivateGateway", "gateway-9", block{"name": "mine", "subnetId": "net-b", "spec": "Small", "status": "ACTIVE"}},
+				{"natPrivateTransitIp:NatPrivateTransitIp", "transit-9", block{"subnetId": "net-c", "ipAddress": "172.16.0.9"}},
+				{"natPrivateSnatRule:NatPrivateSnatRule", "rule-9", block{"gatewayId": "gateway-9", "transitIpId": "transit-9", "cidr": "10.0.0.0/25"}},
+			} {
+				if err := on.cloud.Adopt("", "huaweicloud:index/"+o.typ, o.id, nil, o.described); err != nil {
+					t.Fatal(err)
+				}
+			}
+			on.configure()
+			result, err := on.stack.Up(t.Context())
+			if said := strings.Join(result.Diagnostics, "\n"); err != nil || !strings.Contains(said, `gateway.name: "mine": private NAT gateway gateway-9 in subnet net-b has it`) {
+				t.Errorf("error %v, said %s", err, said)
+			}
+		})
+	}
 }
 
 // The provider does not wait for a gateway to become ACTIVE, and a rule to what exists follows at once.

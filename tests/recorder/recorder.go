@@ -52,6 +52,8 @@ type Options struct {
 	Last map[string]any
 	// Held is the state of the stack by URN, each with its outputs under that key; nil for an empty one.
 	Held map[string]any
+	// Unreadable is why the state cannot be read; nil where it can.
+	Unreadable error
 	// Invoke answers lookups; nil refuses them.
 	Invoke func(token string, args map[string]any) (map[string]any, error)
 	// Root is the folder of the project; empty for none.
@@ -162,6 +164,9 @@ func (m *monitor) Call(args pulumi.MockCallArgs) (resource.PropertyMap, error) {
 	}
 	if args.Token == "pulumi:pulumi:readStackResourceOutputs" {
 		m.made.Readings = append(m.made.Readings, len(m.made.Objects))
+		if m.options.Unreadable != nil {
+			return nil, m.options.Unreadable
+		}
 		return resource.NewPropertyMapFromMap(map[string]any{"name": args.Args["stackName"].StringValue(), "outputs": m.options.Held}), nil
 	}
 	if args.Provider == "" {

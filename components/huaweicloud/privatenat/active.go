@@ -33,10 +33,12 @@ func (b *builder) activated(gateway string) error {
 		if err != nil {
 			return "", err
 		}
-		if len(found.Gateways) == 0 || found.Gateways[0].Status == nil {
-			return "", errors.New("a lookup does not show it")
+		for _, g := range found.Gateways {
+			if deref(g.Id) == gateway && g.Status != nil {
+				return *g.Status, nil
+			}
 		}
-		return *found.Gateways[0].Status, nil
+		return "", errors.New("a lookup does not show it")
 	})
 	if errors.Is(err, errUnseen) {
 		return b.ctx.Log.Warn(fmt.Sprintf("private NAT gateway %s: %v: its rules are made all the same (let the role list private NAT gateways)", gateway, err), nil)

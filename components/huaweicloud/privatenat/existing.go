@@ -17,6 +17,8 @@ import (
 // A creation may be done although its answer was an error. Then the object is in the cloud and not in the state, and its like
 // is refused, or made a second time. A rule of this stack's gateway and transit IP that is what the program wants can only be
 // the stack's own: it is taken over. A gateway or a transit IP may be somebody else's: it is named.
+//
+// What a lookup is asked for, the program compares again: an API may match by a prefix, or heed no filter.
 
 // Types of what is looked for, and the outputs that hold their ids: the bridge shows them.
 const (
@@ -40,18 +42,22 @@ func KnownBy() []string {
 	return slices.Sorted(slices.Values(outputs))
 }
 
-// own is what the state holds of the private NAT, by type and name.
+// own is what the state holds of the private NAT, by type and name; nil when that is not known, so that nothing is taken over.
 type own map[[2]string]map[string]any
 
+// readOwn reads the state. A program that embeds the component may run where it cannot be read.
 func readOwn(ctx *pulumi.Context) (own, error) {
 	resources, err := stackoutputs.Resources(ctx, KnownBy()...)
+	if err != nil {
+		return nil, ctx.Log.Warn(fmt.Sprintf("%v: what an update that failed has left behind is not looked for", err), nil)
+	}
 	held := own{}
 	for _, r := range resources {
 		if idOutputs[r.Type] != "" {
 			held[[2]string{r.Type, r.Name}] = r.Outputs
 		}
 	}
-	return held, err
+	return held, nil
 }
 
 // id is that of a resource, empty when the state does not hold it.
@@ -66,8 +72,11 @@ func (o own) text(typ, name, output string) string {
 	return text
 }
 
-// has reports whether the state holds an object under any name.
+// has reports whether the state holds an object under any name. If it cannot be read, every object may be its own.
 func (o own) has(typ, id string) bool {
+	if o == nil {
+		return true
+	}
 	for at := range o {
 		if at[0] == typ && o.id(typ, at[1]) == id {
 			return true
@@ -114,7 +123,7 @@ func (b *builder) dnatRules(gateway string) ([]huaweicloud.GetNatPrivateDnatRule
 	if err != nil {
 		return nil, err
 	}
-	return found.Rules, nil
+	return slices.DeleteFunc(found.Rules, func(r huaweicloud.GetNatPrivateDnatRulesRule) bool { return deref(r.GatewayId) != gateway }), nil
 }
 
 func (b *builder) snatRulesOf(gateway string) ([]huaweicloud.GetNatPrivateSnatRulesRule, error) {
@@ -122,7 +131,14 @@ func (b *builder) snatRulesOf(gateway string) ([]huaweicloud.GetNatPrivateSnatRu
 	if err != nil {
 		return nil, err
 	}
-	return found.Rules, nil
+	return slices.DeleteFunc(found.Rules, func(r huaweicloud.GetNatPrivateSnatRulesRule) bool { return deref(r.GatewayId) != gateway }), nil
+}
+
+// serves tells whether a gateway has rules, as far as they can be listed.
+func (b *builder) serves(gateway string) bool {
+	dnat, _ := b.dnatRules(gateway)
+	snat, _ := b.snatRulesOf(gateway)
+	return len(dnat)+len(snat) > 0
 }
 
 // alikeDNAT tells which rules are r to a port or an address.
@@ -170,7 +186,7 @@ func (b *builder) gatewaySubnet(child string) pulumi.StringInput {
 			return subnet, nil //nolint:nilerr // the update is none the worse for not knowing
 		}
 		for _, g := range found.Gateways {
-			if b.own.has(gatewayToken, deref(g.Id)) {
+			if b.own.has(gatewayToken, deref(g.Id)) || deref(g.Name) != name || deref(g.SubnetId) != subnet {
 				continue
 			}
 			p := problem.Problem{
@@ -178,10 +194,11 @@ func (b *builder) gatewaySubnet(child string) pulumi.StringInput {
 				Rule:   "private NAT gateway " + deref(g.Id) + " in subnet " + subnet + " has it and is not in the state of this stack",
 				WayOut: "delete it if an update of this stack that failed has made it, else choose another name",
 			}
-			if here != subnet {
+			// Another stack's may have stood here for long. What a failed update has left behind has no rules.
+			if here != subnet && !b.serves(deref(g.Id)) {
 				return "", p
 			}
-			_ = b.ctx.Log.Warn(p.Error(), nil) // another stack's may have stood here for long
+			_ = b.ctx.Log.Warn(p.Error(), nil)
 		}
 		return subnet, nil
 	}).(pulumi.StringOutput)
@@ -203,7 +220,7 @@ func (b *builder) transitAddress(child, key string) pulumi.StringPtrInput {
 			return &address, nil //nolint:nilerr // the cloud says the same, later
 		}
 		for _, t := range found.TransitIps {
-			if !b.own.has(transitToken, deref(t.Id)) {
+			if !b.own.has(transitToken, deref(t.Id)) && deref(t.IpAddress) == address && deref(t.SubnetId) == subnet {
 				return nil, problem.Problem{
 					Field: "transitIps." + key + ".address", Value: strconv.Quote(address),
 					Rule:   "transit IP " + deref(t.Id) + " in subnet " + subnet + " has it and is not in the state of this stack",

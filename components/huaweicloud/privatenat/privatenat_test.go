@@ -1,9 +1,11 @@
 package privatenat_test
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -63,6 +65,28 @@ func program(args *privatenat.Args) pulumi.RunFunc {
 		}
 		_, err := privatenat.New(ctx, "nat", &mine)
 		return err
+	}
+}
+
+// A program that embeds the component may run where the state cannot be read. It goes on, and takes nothing over.
+func TestAStateThatCannotBeReadIsInNobodysWay(t *testing.T) {
+	wanted := newArgs().Rules["ssh"]
+	for takes, unreadable := range map[string]error{"": errors.New("not supported by this backend"), "theirs": nil} {
+		made := run(t, newArgs(), recorder.Options{Unreadable: unreadable, Invoke: func(token string, args map[string]any) (map[string]any, error) {
+			switch {
+			case strings.HasSuffix(token, "getNatPrivateGateways") && unreadable != nil:
+				return map[string]any{"gateways": []any{map[string]any{"id": "other", "name": "private_nat_gateway", "subnetId": "net-b"}}}, nil
+			case strings.HasSuffix(token, "getNatPrivateDnatRules"):
+				return map[string]any{"rules": []any{map[string]any{
+					"id": "theirs", "gatewayId": args["gatewayId"], "transitIpId": "nat-transit-main.id", "protocol": "tcp", "backendInterfaceId": "port-vm",
+					"transitServicePort": strconv.Itoa(wanted.Port), "internalServicePort": strconv.Itoa(wanted.TargetPort),
+				}}}, nil
+			}
+			return map[string]any{}, nil
+		}})
+		if got := made.Named(dnatRule)["nat-rule-ssh"].ImportID; got != takes {
+			t.Errorf("state %v: takes over %q, want %q", unreadable, got, takes)
+		}
 	}
 }
 

@@ -34,6 +34,8 @@ type Options struct {
 	// HideClients gives connections that come through a DNAT rule an address of the gateway's subnet as their source. No
 	// document says which source a destination sees. The default is the client's own.
 	HideClients bool
+	// LooseFilters has lookups that find any number of objects answer with all of the type, whatever they are asked for.
+	LooseFilters bool
 }
 
 // Cloud is one simulated region. It is safe for concurrent use.

@@ -105,7 +105,7 @@ func (c *Cloud) lookUpAll(l lookup, args sim.Object) sim.Object {
 		}
 		matches := true
 		for name, want := range args {
-			matches = matches && (name == "region" || equal(o[name], want))
+			matches = matches && (name == "region" || c.opts.LooseFilters || equal(o[name], want))
 		}
 		if matches {
 			found = append(found, o)
