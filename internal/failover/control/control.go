@@ -44,10 +44,11 @@ type Controller struct {
 	// Timeout of one attempt at a target. Default 600 ms.
 	Timeout time.Duration
 
-	mu    sync.Mutex
-	state decide.State
-	known bool // state is what the parameter holds, or newer
-	dirty bool // state has not been saved
+	mu      sync.Mutex
+	state   decide.State
+	version int64 // of the parameter that the state was read from or saved in
+	known   bool  // state is what the parameter holds, or newer
+	dirty   bool  // state has not been saved
 
 	ids     map[string]bool      // of instances that are known to have served the zone
 	points  map[string]bool      // of instances that its routes pointed at when last looked up
@@ -271,12 +272,19 @@ func (c *Controller) remembered() decide.State {
 	return s
 }
 
-// remember keeps a state. What this process could not save is newer than what the parameter holds.
-func (c *Controller) remember(s decide.State, dirty bool) {
+// remember keeps a state that has to be saved.
+func (c *Controller) remember(s decide.State) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !dirty && c.dirty && c.known {
+	c.state, c.known, c.dirty = s, true, true
+}
+
+// read keeps a state that a version of the parameter holds. What this process could not save is newer.
+func (c *Controller) read(s decide.State, version int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.dirty && c.known {
 		return
 	}
-	c.state, c.known, c.dirty = s, true, dirty
+	c.state, c.version, c.known, c.dirty = s, version, true, false
 }

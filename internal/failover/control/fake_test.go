@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -34,6 +35,8 @@ type account struct {
 	tables map[string]string       // table -> hop: "i-…", "eni-…", "nat-…", "" for no default route
 	groups []autoscalingtypes.AutoScalingGroup
 	state  string // of the parameter; "" for none
+	past   []string
+	echo   bool // every write arrives twice, as when a call without an answer is repeated
 	nat    ec2types.NatGatewayState
 	told   []string
 	marked []string
@@ -243,7 +246,15 @@ func (a *account) GetParameter(ctx context.Context, in *ssm.GetParameterInput, _
 	if a.state == "" {
 		return nil, &ssmtypes.ParameterNotFound{}
 	}
-	return &ssm.GetParameterOutput{Parameter: &ssmtypes.Parameter{Value: aws.String(a.state)}}, nil
+	value, version := a.state, int64(len(a.past)+1)
+	if _, selected, ok := strings.Cut(aws.ToString(in.Name), ":"); ok {
+		n, err := strconv.ParseInt(selected, 10, 64)
+		if err != nil || n < 1 || n > version {
+			return nil, &ssmtypes.ParameterVersionNotFound{}
+		}
+		value, version = append(slices.Clone(a.past), a.state)[n-1], n
+	}
+	return &ssm.GetParameterOutput{Parameter: &ssmtypes.Parameter{Value: aws.String(value), Version: version}}, nil
 }
 
 func (a *account) PutParameter(ctx context.Context, in *ssm.PutParameterInput, _ ...func(*ssm.Options)) (*ssm.PutParameterOutput, error) {
@@ -252,8 +263,19 @@ func (a *account) PutParameter(ctx context.Context, in *ssm.PutParameterInput, _
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.state = aws.ToString(in.Value)
-	return &ssm.PutParameterOutput{}, nil
+	a.put(aws.ToString(in.Value))
+	if a.echo {
+		a.put(aws.ToString(in.Value))
+	}
+	return &ssm.PutParameterOutput{Version: int64(len(a.past) + 1)}, nil
+}
+
+// put writes the parameter, whose versions begin with 1.
+func (a *account) put(value string) {
+	if a.state != "" {
+		a.past = append(a.past, a.state)
+	}
+	a.state = value
 }
 
 func (a *account) Publish(ctx context.Context, in *sns.PublishInput, _ ...func(*sns.Options)) (*sns.PublishOutput, error) {

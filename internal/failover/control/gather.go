@@ -321,23 +321,37 @@ func (c *Controller) standby(ctx context.Context) string {
 
 // load reads the state into memory.
 func (c *Controller) load(ctx context.Context) error {
-	out, err := call(ctx, func(ctx context.Context) (*ssm.GetParameterOutput, error) {
-		return c.api.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(c.zone.StateParameter)})
-	})
+	text, version, err := c.parameter(ctx, c.zone.StateParameter)
 	var none *ssmtypes.ParameterNotFound
 	if errors.As(err, &none) {
-		c.remember(decide.State{}, false)
+		c.read(decide.State{}, 0)
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	s, err := decide.ParseState(aws.ToString(out.Parameter.Value))
+	c.read(c.parsed(text), version)
+	return nil
+}
+
+// parameter is a value of a parameter, of one version if its name says so.
+func (c *Controller) parameter(ctx context.Context, name string) (string, int64, error) {
+	out, err := call(ctx, func(ctx context.Context) (*ssm.GetParameterOutput, error) {
+		return c.api.SSM.GetParameter(ctx, &ssm.GetParameterInput{Name: aws.String(name)})
+	})
+	if err != nil {
+		return "", 0, err
+	}
+	return aws.ToString(out.Parameter.Value), out.Parameter.Version, nil
+}
+
+// parsed is the state in a text; one that is not readable begins anew.
+func (c *Controller) parsed(text string) decide.State {
+	s, err := decide.ParseState(text)
 	if err != nil {
 		c.log.Error("state is not readable and begins anew", "error", err)
 	}
-	c.remember(s, false)
-	return nil
+	return s
 }
 
 // peers looks up the groups of all zones, which are found by their tag, and whether their instances hold routes.

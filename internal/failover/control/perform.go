@@ -132,7 +132,7 @@ func (c *Controller) settle(ctx context.Context, plan decide.Plan, f found, deci
 		}
 		if err != nil {
 			if f.known && plan.Changed {
-				c.remember(plan.State, true)
+				c.remember(plan.State)
 			}
 			return err
 		}
@@ -144,27 +144,53 @@ func (c *Controller) settle(ctx context.Context, plan decide.Plan, f found, deci
 	if !unsaved {
 		return nil
 	}
-	return c.save(ctx, plan.State)
+	state := plan.State
+	for range contenders {
+		other, err := c.save(ctx, state)
+		if err != nil || other == nil {
+			return err
+		}
+		c.log.Warn("state", "error", "another controller has written it meanwhile: decided again by that")
+		state = decided(*other).State
+	}
+	return nil
 }
 
-func (c *Controller) save(ctx context.Context, s decide.State) error {
-	c.remember(s, true)
+// contenders are how often a state is saved that another controller writes, too.
+const contenders = 3
+
+// save writes the state. Systems Manager writes without a condition, and tells the version that it has written: other is the state of
+// another controller that was written over, if there is one. It has all that was known before, and the caller decides again by it.
+func (c *Controller) save(ctx context.Context, s decide.State) (other *decide.State, err error) {
+	c.remember(s)
 	text, err := s.JSON()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = call(ctx, func(ctx context.Context) (*ssm.PutParameterOutput, error) {
+	out, err := call(ctx, func(ctx context.Context) (*ssm.PutParameterOutput, error) {
 		return c.api.SSM.PutParameter(ctx, &ssm.PutParameterInput{
 			Name: aws.String(c.zone.StateParameter), Value: aws.String(text),
 			Type: ssmtypes.ParameterTypeString, Overwrite: aws.Bool(true),
 		})
 	})
-	if err == nil {
-		c.mu.Lock()
-		c.dirty = false
-		c.mu.Unlock()
+	if err != nil {
+		return nil, err
 	}
-	return err
+	c.mu.Lock()
+	from := c.version
+	c.version, c.dirty = out.Version, false
+	c.mu.Unlock()
+	for v := out.Version - 1; v > from; v-- {
+		found, _, err := c.parameter(ctx, fmt.Sprintf("%s:%d", c.zone.StateParameter, v))
+		if err != nil {
+			return nil, err
+		}
+		if found != text { // else a call that was repeated wrote it
+			s := c.parsed(found)
+			return &s, nil
+		}
+	}
+	return nil, nil
 }
 
 // again starts the prober.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -223,7 +224,18 @@ func (c *Cloud) Metrics() []Datum {
 func (c *Cloud) GetParameter(name string) (Parameter, error) {
 	var out Parameter
 	err := c.describe("", func(s *state) error {
+		name, version, old := strings.Cut(name, ":")
 		p, ok := s.Parameters[name]
+		if ok && old {
+			n, err := strconv.Atoi(version)
+			at := n - p.Version + len(p.Past)
+			if err != nil || at < 0 || at > len(p.Past) {
+				return &Error{Code: "ParameterVersionNotFound", Message: "Systems Manager could not find version " + version + " of " + name, Status: 400}
+			}
+			shown := *p
+			shown.Value, shown.Version = append(slices.Clone(p.Past), p.Value)[at], n
+			p = &shown
+		}
 		if !ok {
 			image, err := c.imageOf(name)
 			if err != nil {
@@ -249,8 +261,11 @@ func (c *Cloud) PutParameter(in PutParameterInput) (version int, err error) {
 	return version, err
 }
 
-// parameterLimit is the size of a standard parameter's value.
-const parameterLimit = 4096
+// parameterLimit is the size of a standard parameter's value, and parameterVersions is how many versions of it are kept.
+const (
+	parameterLimit    = 4096
+	parameterVersions = 100
+)
 
 func (c *Cloud) putParameter(s *state, in PutParameterInput) (*Parameter, error) {
 	old, exists := s.Parameters[in.Name]
@@ -263,6 +278,8 @@ func (c *Cloud) putParameter(s *state, in PutParameterInput) (*Parameter, error)
 	p := &Parameter{Name: in.Name, Value: in.Value, Type: in.Type, Version: 1, ARN: c.arn("ssm", "parameter/"+strings.TrimPrefix(in.Name, "/")), LastModified: s.Now}
 	if exists {
 		p.Version = old.Version + 1
+		p.Past = append(slices.Clone(old.Past), old.Value)
+		p.Past = p.Past[max(0, len(p.Past)-parameterVersions+1):]
 		if p.Type == "" {
 			p.Type = old.Type
 		}

@@ -375,7 +375,17 @@ func TestParametersAndMetricsAreKept(t *testing.T) {
 	if n, err := w.cloud.PutParameter(aws.PutParameterInput{Name: "/polynat/state", Value: `{"a": 1}`, Overwrite: true}); err != nil || n != 2 {
 		t.Errorf("version %d, %v", n, err)
 	}
-	_, err := w.cloud.PutParameter(aws.PutParameterInput{Name: "/polynat/state", Value: "x"})
+	for range 99 {
+		if _, err := w.cloud.PutParameter(aws.PutParameterInput{Name: "/polynat/state", Value: `{"a": 1}`, Overwrite: true}); err != nil {
+			t.Error(err)
+		}
+	}
+	if p, err := w.cloud.GetParameter("/polynat/state:2"); err != nil || p.Value != `{"a": 1}` || p.Version != 2 {
+		t.Errorf("%+v, %v", p, err)
+	}
+	_, err := w.cloud.GetParameter("/polynat/state:1") // the hundred and first from the end
+	refused(t, err, "ParameterVersionNotFound", "")
+	_, err = w.cloud.PutParameter(aws.PutParameterInput{Name: "/polynat/state", Value: "x"})
 	refused(t, err, "ParameterAlreadyExists", "")
 	if p, err := w.cloud.GetParameter("/polynat/state"); err != nil || p.Value != `{"a": 1}` || w.read("state")["value"] != p.Value {
 		t.Errorf("%+v, %v", p, err)

@@ -432,6 +432,8 @@ type Parameter struct {
 	Name, Value, Type, ARN string
 	Version                int
 	LastModified           time.Time
+	// Past are the values of the versions before, the oldest first.
+	Past []string `json:",omitempty"`
 }
 
 // PutParameterInput writes a parameter.
