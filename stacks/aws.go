@@ -162,6 +162,7 @@ type awsFailover struct {
 	Healing      *awsHealing   `config:"healing"`
 	Restore      *awsRestore   `config:"restore"`
 	Architecture string        `config:"architecture"`
+	Unreserved   bool          `config:"unreserved"`
 	Endpoints    []string      `config:"endpoints"`
 }
 

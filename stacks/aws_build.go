@@ -273,7 +273,7 @@ func (r awsRotation) args(t *times) nat.Rotation {
 
 // args: what a block of times leaves out keeps its default.
 func (f awsFailover) args(t *times) nat.Failover {
-	failover := nat.Failover{Targets: f.Targets, Identity: f.Identity, Economy: f.Economy, Architecture: f.Architecture, Endpoints: f.Endpoints}
+	failover := nat.Failover{Targets: f.Targets, Identity: f.Identity, Economy: f.Economy, Architecture: f.Architecture, Unreserved: f.Unreserved, Endpoints: f.Endpoints}
 	if d := f.Detection; d != nil {
 		detection := natzone.DefaultDetection()
 		for _, field := range []struct {

@@ -32,6 +32,8 @@ type Args struct {
 	// Code of both functions, for the architecture arm64 or x86_64.
 	Code         *artefact.Artefact
 	Architecture string
+	// Unreserved leaves the functions without reserved concurrency.
+	Unreserved bool
 	// AlertTopicARN of a topic that exists; empty: one is made, with Subscribers: e-mail addresses and https URLs.
 	AlertTopicARN    string
 	Subscribers      []string

@@ -17,7 +17,7 @@ type settings struct {
 	kind, name string
 	// memory in MB, timeout and eventAge in seconds.
 	memory, timeout, eventAge int
-	// concurrency that is reserved: the function gets it, and no more. retries of an event that it failed on.
+	// concurrency that is reserved, unless nothing is: the function gets it, and no more. retries of an event that it failed on.
 	concurrency, retries int
 }
 
@@ -27,7 +27,13 @@ func proberSettings(z names.Zone) settings {
 	return settings{kind: "prober", name: z.Prober(), memory: natzone.FunctionMemory, timeout: 90, eventAge: 60, concurrency: 2, retries: 0}
 }
 
-// controllerSettings: one at a time, so that no two write the state or the routes. Events wait for it, up to five minutes.
+// Reserved is the concurrency that the functions of a zone reserve together.
+func Reserved() int {
+	return proberSettings(names.Zone{}).concurrency + controllerSettings(names.Zone{}).concurrency
+}
+
+// controllerSettings: one at a time, so that no two do the same. Events wait for it, up to five minutes. Two at once, where nothing is
+// reserved, do no harm: they point routes at the standby only, and notice who else has written the state.
 func controllerSettings(z names.Zone) settings {
 	return settings{kind: "controller", name: z.Controller(), memory: natzone.ControllerMemory, timeout: 120, eventAge: 300, concurrency: 1, retries: 2}
 }
@@ -97,15 +103,19 @@ func (b *builder) function(zone string, z Zone, s settings, role pulumi.StringIn
 	if err != nil {
 		return nil, nil, err
 	}
-	function, err := lambda.NewFunction(b.ctx, b.childName(s.kind+"-"+zone), &lambda.FunctionArgs{
+	args := &lambda.FunctionArgs{
 		Name: pulumi.String(s.name), Description: pulumi.String("polynat: " + s.kind + " of " + b.args.Name + " in " + zone), Role: role,
 		Runtime: pulumi.String("provided.al2023"), Handler: pulumi.String("bootstrap"), Architectures: pulumi.StringArray{pulumi.String(b.args.Architecture)},
 		Code: pulumi.NewFileArchive(b.args.Code.Path), SourceCodeHash: pulumi.String(b.args.Code.Base64),
-		MemorySize: pulumi.Int(s.memory), Timeout: pulumi.Int(s.timeout), ReservedConcurrentExecutions: pulumi.Int(s.concurrency),
+		MemorySize: pulumi.Int(s.memory), Timeout: pulumi.Int(s.timeout),
 		Environment:   &lambda.FunctionEnvironmentArgs{Variables: pulumi.StringMap{variable: document}},
 		LoggingConfig: &lambda.FunctionLoggingConfigArgs{LogFormat: pulumi.String("JSON"), LogGroup: logs.Name},
 		VpcConfig:     network, Tags: b.tags(),
-	}, b.childOpts(pulumi.DependsOn(z.Ready))...)
+	}
+	if !b.args.Unreserved {
+		args.ReservedConcurrentExecutions = pulumi.Int(s.concurrency)
+	}
+	function, err := lambda.NewFunction(b.ctx, b.childName(s.kind+"-"+zone), args, b.childOpts(pulumi.DependsOn(z.Ready))...)
 	b.ready(function)
 	return logs, function, err
 }

@@ -239,6 +239,9 @@ type Failover struct {
 	Restore *Restore
 	// Architecture of the functions, arm64 or x86_64. Default arm64.
 	Architecture string
+	// Unreserved leaves the functions without reserved concurrency, for accounts that have none to reserve: other functions of the
+	// account may then take what the zone's need.
+	Unreserved bool
 	// Endpoints are the AWS services, such as "autoscaling", "ec2" and "sns", that get an interface endpoint in the private
 	// subnets, for accounts whose policy wants them. Default: none; nothing needs one.
 	Endpoints []string

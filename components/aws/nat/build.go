@@ -218,7 +218,7 @@ func (b *builder) failover() (err error) {
 	b.watch, err = failover.New(b.ctx, b.name, &failover.Args{
 		Name: b.names.Prefix, Names: b.names, Account: b.found.account, VPCID: b.args.VPC.ID, CIDRs: b.found.cidrs, Zones: zones,
 		Targets: targets(f.targets()), Identity: f.identity(), Detection: f.detection(), Healing: f.healing(),
-		Code: b.functions, Architecture: b.functionArchitecture(), AlertTopicARN: o.AlertTopicARN, Subscribers: o.Subscribers,
+		Code: b.functions, Architecture: b.functionArchitecture(), Unreserved: f.Unreserved, AlertTopicARN: o.AlertTopicARN, Subscribers: o.Subscribers,
 		LogRetentionDays: or(o.LogRetentionDays, defaultRetention), LogKMSKeyARN: o.LogKMSKeyARN, Endpoints: f.Endpoints,
 		Tags: b.args.Tags, Provider: b.args.Provider,
 	}, pulumi.Parent(b.component))

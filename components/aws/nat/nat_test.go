@@ -80,6 +80,8 @@ func (w world) lookup(token string, args map[string]any) (map[string]any, error)
 		return map[string]any{"partition": w.partition, "dnsSuffix": w.suffix}, nil
 	case "aws:index/getCallerIdentity:getCallerIdentity":
 		return map[string]any{"accountId": "123456789012"}, nil
+	case "aws:servicequotas/getServiceQuota:getServiceQuota":
+		return map[string]any{"value": 1000}, nil
 	case "aws:ec2/getVpc:getVpc":
 		return map[string]any{"cidrBlock": "10.0.0.0/16", "ipv6CidrBlock": "2001:db8::/56", "cidrBlockAssociations": []any{
 			map[string]any{"cidrBlock": "10.0.0.0/16", "state": "associated"}, map[string]any{"cidrBlock": "100.64.0.0/16", "state": "associated"},
@@ -651,6 +653,47 @@ func TestMoreElasticIPsThanTheQuotaAreAWarningThatNamesTheNumber(t *testing.T) {
 	for own, want := range map[int]string{5: "", 6: "ask for at least 6", 12: "ask for at least 12"} {
 		if got := nat.QuotaWarning(own); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%d Elastic IPs: %q, want %q", own, got, want)
+		}
+	}
+}
+
+func TestFunctionsThatReserveMoreThanTheAccountHasAreRefusedWithTheNumber(t *testing.T) {
+	small := options(ireland)
+	quota, failed := 0, error(nil)
+	small.Invoke = func(token string, args map[string]any) (map[string]any, error) {
+		if token == "aws:servicequotas/getServiceQuota:getServiceQuota" {
+			if args["serviceCode"] != "lambda" || args["quotaCode"] != "L-B99A9384" {
+				t.Errorf("looked up %v", args)
+			}
+			return map[string]any{"value": quota}, failed
+		}
+		return ireland.lookup(token, args)
+	}
+	args := newArgs("abc")
+	for _, quota = range []int{10, 50, 108} {
+		made, err := recorder.Run(program(args, nil), small)
+		if err == nil || !strings.Contains(err.Error(), fmt.Sprintf("failover.unreserved: the functions of 3 zones reserve 9 concurrent executions of Lambda, and the account has %d in the region", quota)) ||
+			!strings.Contains(err.Error(), "ask AWS for at least 109") || !strings.Contains(err.Error(), "set it to true") {
+			t.Errorf("quota %d: %v", quota, err)
+		}
+		if made != nil && len(made.Named("aws:lambda/function:Function")) > 0 {
+			t.Errorf("quota %d: functions were registered", quota)
+		}
+	}
+	for _, quota = range []int{109, 0} {
+		failed = map[bool]error{true: errors.New("AccessDeniedException")}[quota == 0] // nobody may look: the update goes on
+		if _, err := recorder.Run(program(args, nil), small); err != nil {
+			t.Errorf("quota %d, lookup %v: %v", quota, failed, err)
+		}
+	}
+	quota, failed, args.Failover.Unreserved = 10, nil, true
+	made, err := recorder.Run(program(args, nil), small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, f := range made.Named("aws:lambda/function:Function") {
+		if n, ok := f.Inputs["reservedConcurrentExecutions"]; ok {
+			t.Errorf("%s reserves %v", name, n)
 		}
 	}
 }

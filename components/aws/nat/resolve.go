@@ -8,9 +8,11 @@ import (
 
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/servicequotas"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/components/aws/access"
+	"polynat/components/aws/failover"
 	"polynat/components/aws/zone"
 	"polynat/internal/natzone"
 	"polynat/internal/problem"
@@ -57,6 +59,9 @@ func (a *Args) resolve(ctx *pulumi.Context, name string) (*resolved, error) {
 		r.subnet(ctx, a, key, &list, opts...)
 	}
 	r.given(ctx, a, &list, opts...)
+	if err := concurrency(ctx, a, &list, opts...); err != nil {
+		return nil, err
+	}
 	r.elsewhere(a, &list)
 	if r.account.Partition == "aws-cn" {
 		for field, values := range map[string][]string{"failover.targets": a.Failover.Targets, "failover.identity": a.Failover.Identity} {
@@ -96,6 +101,32 @@ func (r *resolved) where(ctx *pulumi.Context, opts ...pulumi.InvokeOption) error
 		return fmt.Errorf("partition: look it up: %w", err)
 	}
 	r.account = access.Account{ID: caller.AccountId, Region: region.Name, Partition: partition.Partition, DNSSuffix: partition.DnsSuffix}
+	return nil
+}
+
+// unreservable is how many concurrent executions of an account nothing can reserve.
+const unreservable = 100
+
+// concurrency refuses functions that reserve more than the account has: AWS would do so half way through the update. What else is
+// reserved in the account no lookup tells.
+func concurrency(ctx *pulumi.Context, a *Args, list *problem.List, opts ...pulumi.InvokeOption) error {
+	if a.Failover.Unreserved {
+		return nil
+	}
+	const service, code = "lambda", "L-B99A9384"
+	found, err := servicequotas.LookupServiceQuota(ctx, &servicequotas.LookupServiceQuotaArgs{ServiceCode: service, QuotaCode: pulumi.StringRef(code)}, opts...)
+	if err != nil {
+		return ctx.Log.Warn("the quota of concurrent executions of Lambda cannot be looked up, so that nobody sees whether the account has enough: "+problem.Answer(err), nil)
+	}
+	reserved := failover.Reserved() * len(a.Zones)
+	if needed := unreservable + reserved; int(found.Value) < needed {
+		*list = append(*list, problem.Problem{
+			Field: "failover.unreserved",
+			Rule: fmt.Sprintf("the functions of %d zones reserve %d concurrent executions of Lambda, and the account has %d in the region, of which AWS keeps %d unreserved",
+				len(a.Zones), reserved, int(found.Value), unreservable),
+			WayOut: fmt.Sprintf("ask AWS for at least %d, and for more where others reserve some (Service Quotas, %s, %s), or set it to true", needed, service, code),
+		})
+	}
 	return nil
 }
 

@@ -61,6 +61,7 @@ func New(opts Options) *Cloud {
 	opts.AgentTime = cmp.Or(opts.AgentTime, 10*time.Second)
 	opts.GatewayTime = cmp.Or(opts.GatewayTime, 90*time.Second)
 	opts.AddressQuota = cmp.Or(opts.AddressQuota, 5)
+	opts.ConcurrencyQuota = cmp.Or(opts.ConcurrencyQuota, 1000)
 	if opts.Zones == nil {
 		for _, letter := range "abcdef" {
 			opts.Zones = append(opts.Zones, opts.Region+string(letter))

@@ -71,9 +71,19 @@ var lookups = map[string]lookup{
 		}
 		return sim.Object{"allocationIds": ids, "publicIps": ips}, err
 	},
-	"aws:ec2/getAmi:getAmi":                       lookUpImage,
-	"aws:ec2/getInstanceType:getInstanceType":     lookUpType,
-	"aws:ssm/getParameter:getParameter":           lookUpParameter,
+	"aws:ec2/getAmi:getAmi":                   lookUpImage,
+	"aws:ec2/getInstanceType:getInstanceType": lookUpType,
+	"aws:ssm/getParameter:getParameter":       lookUpParameter,
+	"aws:servicequotas/getServiceQuota:getServiceQuota": func(c *Cloud, _ *state, args sim.Object) (sim.Object, error) {
+		service, code := sim.Text(args, "serviceCode"), sim.Text(args, "quotaCode")
+		if service != "lambda" || code != "L-B99A9384" {
+			return nil, fmt.Errorf("reading Service Quotas Service Quota (%s/%s): couldn't find resource", service, code)
+		}
+		return sim.Object{
+			"id": service + "/" + code, "arn": c.arn("servicequotas", service+"/"+code), "adjustable": true, "defaultValue": 1000, "globalQuota": false, "quotaName": "Concurrent executions",
+			"serviceName": "AWS Lambda", "usageMetrics": []any{}, "value": c.opts.ConcurrencyQuota,
+		}, nil
+	},
 	"aws:iam/getPolicyDocument:getPolicyDocument": lookUpPolicy,
 }
 

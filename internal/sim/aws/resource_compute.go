@@ -518,11 +518,9 @@ func (c *Cloud) readFunction(s *state, f *lambda, name string, in sim.Object) er
 	return c.checkConcurrency(s, f)
 }
 
-// unreserved is how many concurrent runs of an account's 1,000 cannot be reserved.
-const (
-	concurrencyLimit = 1000
-	unreserved       = 100
-)
+// unreserved is how many concurrent runs of an account cannot be reserved: 100, by the documentation, and all where there are fewer, as
+// accounts with 10 and with 50 report.
+const unreserved = 100
 
 func (c *Cloud) checkConcurrency(s *state, f *lambda) error {
 	reserved := max(0, f.ReservedConcurrency)
@@ -531,8 +529,8 @@ func (c *Cloud) checkConcurrency(s *state, f *lambda) error {
 			reserved += max(0, o.ReservedConcurrency)
 		}
 	}
-	if reserved > concurrencyLimit-unreserved {
-		return refuse("InvalidParameterValueException", "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", unreserved)
+	if least := min(unreserved, c.opts.ConcurrencyQuota); f.ReservedConcurrency > 0 && reserved > c.opts.ConcurrencyQuota-least {
+		return refuse("InvalidParameterValueException", "Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package aws_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -535,6 +536,18 @@ func TestQuotasAreThoseOfAWS(t *testing.T) {
 		w.make(name, eipType, o{"domain": "vpc"})
 	}
 	refused(t, w.try("6", eipType, o{"domain": "vpc"}), "AddressLimitExceeded", "")
+	for quota, least := range map[int]int{10: 10, 50: 50, 102: 100} {
+		w := newWorld(t, aws.Options{ConcurrencyQuota: quota})
+		function := o{"name": "f", "role": "r", "runtime": "provided.al2023", "handler": "bootstrap", "memorySize": 128.0, "timeout": 3.0}
+		w.make("without", functionType, function)
+		function["name"], function["reservedConcurrentExecutions"] = "g", 3.0
+		refused(t, w.try("with", functionType, function), "InvalidParameterValueException",
+			fmt.Sprintf("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least))
+		found, err := w.cloud.Invoke(t.Context(), "aws:servicequotas/getServiceQuota:getServiceQuota", o{"serviceCode": "lambda", "quotaCode": "L-B99A9384"})
+		if err != nil || found["value"] != float64(quota) {
+			t.Errorf("quota %v, %v, want %d", found["value"], err, quota)
+		}
+	}
 	rule := w.make("rule", ruleType, o{"scheduleExpression": "rate(1 minute)"})
 	for _, id := range []string{"1", "2", "3", "4", "5"} {
 		w.make("target-"+id, targetType, o{"rule": rule, "targetId": id, "arn": "arn:aws:lambda:us-east-1:123456789012:function:f" + id})

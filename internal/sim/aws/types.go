@@ -34,6 +34,8 @@ type Options struct {
 	// AddressQuota is the number of Elastic IPs of the account, default 5, AWS's own default; negative means no limit, to NAT
 	// gateways in a zone neither.
 	AddressQuota int
+	// ConcurrencyQuota is how many functions of the account may run at once, default 1,000; new accounts have 10 or 50.
+	ConcurrencyQuota int
 	// NoThrottling turns the token buckets of the API off.
 	NoThrottling bool
 	// Copies says how often an event is delivered: AWS promises best effort only. nil means once.
