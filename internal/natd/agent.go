@@ -100,6 +100,7 @@ type agent struct {
 	moved      time.Time // when the address was
 	unsure     bool      // whether seen still holds
 	inherited  func()    // ends the listening to a predecessor
+	telling    int       // how many successors are being told
 	status     claim.Status
 	kept       record
 	said       map[string]string
@@ -549,7 +550,8 @@ func (a *agent) health() natzone.Health {
 	defer a.mu.Unlock()
 	ready := a.kernelTrouble() == "" && a.path == ""
 	return natzone.Health{
-		Instance: a.identity.Instance, Ready: ready, Holds: a.status.Holds, Since: a.status.Since, Leaving: a.status.Leaving, Reason: a.status.Reason,
+		Instance: a.identity.Instance, Ready: ready, Holds: a.status.Holds, Since: a.status.Since, Claim: a.status.Claims || a.telling > 0,
+		Own: a.identity.Primary, Leaving: a.status.Leaving, Reason: a.status.Reason,
 	}
 }
 

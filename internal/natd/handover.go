@@ -45,6 +45,8 @@ func (a *agent) tell(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusForbidden)
 		return
 	}
+	a.tells(1)
+	defer a.tells(-1)
 	control := http.NewResponseController(w)
 	// It lasts longer than a question. The server reads on meanwhile, to see whether who asked is still there.
 	if err := control.SetReadDeadline(time.Time{}); err != nil {
@@ -77,6 +79,13 @@ func (a *agent) tell(w http.ResponseWriter, r *http.Request) {
 		return send(kernel.Flow{})
 	})
 	a.Log.Info("handed connections over", "to", from.Addr().String(), "flows", told, "end", text(err))
+}
+
+// tells counts the successors that are being told.
+func (a *agent) tells(more int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.telling += more
 }
 
 // patient gives each write its own time: a stream is not late as a whole.

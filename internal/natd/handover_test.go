@@ -116,6 +116,22 @@ func TestASuccessorKnowsTheConnectionsBeforeItTakesTheAddress(t *testing.T) {
 	}
 }
 
+func TestAPredecessorSaysThatItsZoneGoesOverWhileItTellsItsSuccessor(t *testing.T) {
+	p := newPair(t)
+	if p.predecessor.health().Claim {
+		t.Error("nobody has asked for the connections")
+	}
+	p.successor.inherit(t.Context(), loopback)
+	if !p.predecessor.health().Claim {
+		t.Error("a successor is being told")
+	}
+	p.successor.mu.Lock()
+	gone := p.successor.inherited
+	p.successor.mu.Unlock()
+	gone() // as after the routes have followed, or when it dies
+	until(t, "the claim is over", func() bool { return !p.predecessor.health().Claim })
+}
+
 func TestAStrangerIsNotToldOfConnections(t *testing.T) {
 	p := newPair(t)
 	p.cloud.interfaces["eni-successor"].tagged = false
@@ -126,8 +142,8 @@ func TestAStrangerIsNotToldOfConnections(t *testing.T) {
 			t.Errorf("was held up for %s", took)
 		}
 	}
-	if known := p.knows(); len(known) > 0 {
-		t.Errorf("told: %v", known)
+	if known := p.knows(); len(known) > 0 || p.predecessor.health().Claim {
+		t.Errorf("told: %v, claim: %v", known, p.predecessor.health().Claim)
 	}
 	if asked := len(p.cloud.called()); asked != 1 {
 		t.Errorf("the API was asked %d times for one who was refused", asked)

@@ -88,6 +88,11 @@ type Health struct {
 	// instance; zero if it does not hold them.
 	Holds bool      `json:"holds"`
 	Since time.Time `json:"since,omitzero"`
+	// Claim says that the zone goes over to another instance: to this one, which has taken its address and not its routes yet, or from
+	// this one.
+	Claim bool `json:"claim,omitempty"`
+	// Own is the instance's own address, at which it answers too, wherever that of the zone is.
+	Own netip.Addr `json:"own,omitzero"`
 	// Leaving says that the instance is about to go.
 	Leaving bool `json:"leaving,omitempty"`
 	// Reason why it is not ready or does not hold, for people.

@@ -150,6 +150,8 @@ type State struct {
 // Status is what the agent says of itself.
 type Status struct {
 	Ready, Holds, Leaving bool
+	// Claims says that it has taken the zone's address from another instance, and not its routes yet.
+	Claims bool
 	// Since when it holds; zero if it does not.
 	Since time.Time
 	// Reason why it is not ready or does not hold.
@@ -197,7 +199,8 @@ func (m *Machine) Step(o Observation) (Action, Status) {
 	if ready && holds && o.Leaving == "" {
 		reason = ""
 	}
-	status := Status{Ready: ready, Holds: holds, Leaving: o.Leaving != "", Reason: reason}
+	claims := !m.state.Holding && !m.state.Attempt.IsZero() && !m.state.Abandoned && o.Zone != nil && o.Zone.any(Peer)
+	status := Status{Ready: ready, Holds: holds, Claims: claims, Leaving: o.Leaving != "", Reason: reason}
 	if holds {
 		status.Since = m.state.Since
 	}

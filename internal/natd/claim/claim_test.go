@@ -275,6 +275,26 @@ func TestASuccessorThatCannotUseTheAddressIsAbandoned(t *testing.T) {
 	w.want()
 }
 
+func TestASuccessorSaysThatItClaimsUntilItHoldsOrGivesUp(t *testing.T) {
+	w := successor(t)
+	if s := w.run(10 * time.Second); !s.Claims || s.Holds {
+		t.Errorf("without the routes: %+v", s)
+	}
+	w.egress = true
+	if s := w.run(time.Second); s.Claims {
+		t.Errorf("with the routes: %+v", s)
+	}
+	w = successor(t)
+	if s := w.run(time.Minute); s.Claims {
+		t.Errorf("given up: %+v", s)
+	}
+	w = successor(t)
+	w.zone.Routes = []Holder{Standby, Standby, Standby}
+	if s := w.run(10 * time.Second); s.Claims {
+		t.Errorf("from the standby: %+v", s)
+	}
+}
+
 func TestAClaimThatHurtsNobodyMayTakeItsTime(t *testing.T) {
 	w := successor(t)
 	w.zone.Routes = []Holder{Standby, Standby, Standby}
