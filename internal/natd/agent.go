@@ -485,36 +485,32 @@ func (a *agent) egressWorks(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	outcomes := make(chan error)
-	next := time.NewTimer(0)
+	next := time.NewTicker(attemptEvery)
 	defer next.Stop()
-	for begun, ended := 0, 0; ; {
-		select {
-		case <-next.C:
-			begun++
-			go func() {
-				select {
-				case outcomes <- a.tryPath(ctx):
-				case <-ctx.Done():
+	for failed := errors.New("no answer"); ; {
+		go func() {
+			select {
+			case outcomes <- a.tryPath(ctx):
+			case <-ctx.Done():
+			}
+		}()
+		for waiting := true; waiting; {
+			select {
+			case <-next.C:
+				waiting = false
+			case failed = <-outcomes:
+				if failed == nil {
+					return nil
 				}
-			}()
-			if begun < attempts {
-				next.Reset(attemptEvery)
+			case <-ctx.Done():
+				return fmt.Errorf("%w: %w", ctx.Err(), failed)
 			}
-		case err := <-outcomes:
-			if ended++; err == nil || ended == attempts {
-				return err
-			}
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
 
-// attempts of a proof that is waited for, and the pause between their beginnings.
-const (
-	attempts     = 16
-	attemptEvery = 150 * time.Millisecond
-)
+// attemptEvery is the pause between the beginnings of attempts at a proof that is waited for.
+const attemptEvery = 150 * time.Millisecond
 
 // has says that the address is on the interface: instance metadata says so, or it was moved here so shortly ago that it may not know
 // yet. Packets are the earlier witness: what comes back to the address, comes back to who has it. mu is held.
