@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -34,6 +36,9 @@ const (
 	// Patience is how long the path may fail, from the beginning of the first failed round, while the agent says that it is ready: a
 	// network card that is reset, a host that is migrated and a lease that is renewed are over by then.
 	Patience = 2 * time.Second
+	// Claim is how long it may fail while an agent says that the zone goes over to a successor: nobody has the zone's address then, and
+	// AWS does not say for how long.
+	Claim = 5 * time.Second
 	// margin before the function's own timeout at which the prober ends in any case.
 	margin = 2 * time.Second
 )
@@ -45,6 +50,7 @@ type Prober struct {
 	out    io.Writer
 	log    *slog.Logger
 	warm   atomic.Bool
+	own    atomic.Pointer[natzone.Target] // the health of the last holder at its own address
 }
 
 // New checks the configuration. Metrics go to out, which is the function's standard output.
@@ -67,7 +73,7 @@ func (p *Prober) Run(ctx context.Context, tick natzone.Tick) natzone.Report {
 		rounds:   make(chan detect.Round),
 		seen:     make(chan sighting),
 		health:   make(chan *natzone.Health),
-		witness:  make(chan *natzone.Health),
+		witness:  make(chan testimony),
 	}
 	if deadline, ok := ctx.Deadline(); ok && w.last.After(deadline.Add(-margin)) {
 		w.last = deadline.Add(-margin)
@@ -97,11 +103,29 @@ type watch struct {
 	rounds   chan detect.Round
 	seen     chan sighting
 	health   chan *natzone.Health
-	witness  chan *natzone.Health
+	witness  chan testimony
 	agent    *natzone.Health
 	holder   *natzone.Health // the last that said that it holds the zone
 	failing  time.Time       // when the first round of the streak began; zero if there is none
-	asking   bool            // the agent is asked about the streak
+	asking   bool            // the agents are asked about the streak
+	claimed  bool            // one of them has said that the zone goes over
+}
+
+// testimony is what agents say of a failure: the one at the zone's address, and the last holder at its own.
+type testimony struct {
+	agent *natzone.Health
+	claim bool
+}
+
+// patience is how long the path may have failed.
+func (t testimony) patience() time.Duration {
+	switch {
+	case t.claim:
+		return Claim
+	case t.agent != nil && t.agent.Ready:
+		return Patience
+	}
+	return 0
 }
 
 // sighting is the address that a connection was seen to come from, which was asked for at a moment.
@@ -152,22 +176,27 @@ func (w *watch) run(ctx context.Context) detect.Verdict {
 			}
 		case h := <-w.health:
 			w.hear(h)
-		case h := <-w.witness:
-			w.asking = false
-			w.hear(h)
+		case t := <-w.witness:
+			w.asking, w.claimed = false, t.claim
+			w.hear(t.agent)
 			now := time.Now()
-			if v := w.detector.Judge(now); w.given(v) && (!ready(h) || v.Cause != natzone.Streak || now.Sub(w.failing) >= Patience) {
+			if v := w.detector.Judge(now); w.given(v) && (!w.doubtful(v) || now.Sub(w.failing) >= t.patience()) {
 				return v
 			}
 		}
 	}
 }
 
-// doubt says whether a verdict waits for what the agent says: a streak is no verdict before the agent was asked. It is asked after the
-// failures, and again after each further round, for as long as it says that it is ready.
+// doubtful says that a verdict waits for what the agents say: a streak, and what is left of one that began with a claim.
+func (w *watch) doubtful(v detect.Verdict) bool {
+	return v.Cause == natzone.Streak || v.Cause == natzone.Partial && w.claimed
+}
+
+// doubt says whether a verdict waits for what the agents say: a streak is no verdict before they were asked. They are asked after the
+// failures, and again after each further round, for as long as one says that it is ready or that the zone goes over.
 func (w *watch) doubt(ctx context.Context, v detect.Verdict) bool {
-	if v.Cause != natzone.Streak {
-		w.failing = time.Time{}
+	if !w.doubtful(v) {
+		w.failing, w.claimed = time.Time{}, false
 		return false
 	}
 	if w.failing.IsZero() {
@@ -178,19 +207,44 @@ func (w *watch) doubt(ctx context.Context, v detect.Verdict) bool {
 	}
 	if !w.asking {
 		w.asking = true
-		go func() { send(ctx, w.witness, w.question(ctx, Witness)) }()
+		go func() { send(ctx, w.witness, w.testify(ctx)) }()
 	}
 	return true
 }
 
 func (w *watch) hear(h *natzone.Health) {
 	w.agent = h
-	if h != nil && h.Holds {
-		w.holder = h
+	if h == nil || !h.Holds {
+		return
+	}
+	w.holder = h
+	if h.Own.IsValid() {
+		own := w.at(h.Own)
+		w.own.Store(&own)
 	}
 }
 
-func ready(h *natzone.Health) bool { return h != nil && h.Ready }
+// at is where the agent with an address of its own answers.
+func (w *watch) at(a netip.Addr) natzone.Target {
+	u, err := url.Parse(w.config.Health)
+	if err != nil {
+		return "" // it was checked
+	}
+	u.Host = net.JoinHostPort(a.String(), u.Port())
+	return natzone.Target(u.String())
+}
+
+// testify asks the agents. Where the zone's address is nowhere, the holder alone answers.
+func (w *watch) testify(ctx context.Context) testimony {
+	holder := make(chan *natzone.Health, 1)
+	if own := w.own.Load(); own != nil {
+		go func() { holder <- w.question(ctx, *own, Witness) }()
+	} else {
+		holder <- nil
+	}
+	agent, former := w.question(ctx, natzone.Target(w.config.Health), Witness), <-holder
+	return testimony{agent, agent != nil && agent.Claim || former != nil && former.Claim}
+}
 
 // due says whether a round begins now.
 func (w *watch) due(now time.Time) bool {
@@ -264,16 +318,16 @@ func (w *watch) ask(ctx context.Context) {
 		return
 	}
 	for {
-		if !send(ctx, w.health, w.question(ctx, aside)) || !pause(ctx, HealthPeriod) {
+		if !send(ctx, w.health, w.question(ctx, natzone.Target(w.config.Health), aside)) || !pause(ctx, HealthPeriod) {
 			return
 		}
 	}
 }
 
-func (w *watch) question(ctx context.Context, timeout time.Duration) *natzone.Health {
+func (w *watch) question(ctx context.Context, of natzone.Target, timeout time.Duration) *natzone.Health {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	_, body, err := w.client.Get(ctx, natzone.Target(w.config.Health))
+	_, body, err := w.client.Get(ctx, of)
 	if err != nil {
 		return nil
 	}

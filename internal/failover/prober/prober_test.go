@@ -18,6 +18,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"polynat/internal/failover/probe"
 	"polynat/internal/natzone"
 )
@@ -27,7 +29,8 @@ type world struct {
 	begin  time.Time
 	broken func(after time.Duration) bool // the path to the Internet
 	egress func(after time.Duration) string
-	agent  func(after time.Duration) *natzone.Health
+	agent  func(after time.Duration) *natzone.Health // at the zone's address
+	own    func(after time.Duration) *natzone.Health // that of the instance with the address of its own
 	dials  atomic.Int32
 	mu     sync.Mutex
 	starts []time.Duration // of attempts at the first target
@@ -46,10 +49,14 @@ func newWorld() *world {
 		broken: func(time.Duration) bool { return false },
 		egress: func(time.Duration) string { return "203.0.113.7" },
 		agent: func(time.Duration) *natzone.Health {
-			return &natzone.Health{Instance: "i-1", Ready: true, Holds: true}
+			return &natzone.Health{Instance: "i-1", Ready: true, Holds: true, Own: own}
 		},
+		own: func(time.Duration) *natzone.Health { return nil },
 	}
 }
+
+// own is the address of the instance that has the zone at first.
+var own = netip.MustParseAddr("10.0.0.11")
 
 // dies is the end of the instance: neither path nor agent is there any more.
 func (w *world) dies(at time.Duration) {
@@ -74,8 +81,12 @@ func (w *world) dial(ctx context.Context, _, address string) (net.Conn, error) {
 	}
 	body := "ok"
 	switch {
-	case host == "10.0.0.250":
-		h := w.agent(after)
+	case host == "10.0.0.250", host == own.String():
+		ask := w.agent
+		if host == own.String() {
+			ask = w.own
+		}
+		h := ask(after)
 		if h == nil { // a dead instance does not refuse either
 			<-ctx.Done()
 			return nil, ctx.Err()
@@ -219,6 +230,96 @@ func TestAReadyAgentEarnsItsPathPatienceAndNoMore(t *testing.T) {
 		}
 		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
 		if late := took - 20*time.Second; r.Cause != natzone.Streak || late > 1750*time.Millisecond {
+			t.Errorf("%q %v after the fault", r.Cause, late)
+		}
+	})
+}
+
+// claimed is how long a successor takes for the routes when it has the address.
+const claimed = 300 * time.Millisecond
+
+// claims is a rotation: the zone's address is nowhere for a while, and the predecessor says so at its own.
+func (w *world) claims(at, gap time.Duration) {
+	w.broken = func(after time.Duration) bool { return after >= at && after < at+gap }
+	w.agent = func(after time.Duration) *natzone.Health {
+		switch {
+		case after < at:
+			return &natzone.Health{Instance: "i-1", Ready: true, Holds: true, Own: own}
+		case after < at+gap:
+			return nil
+		case after < at+gap+claimed:
+			return &natzone.Health{Instance: "i-2", Ready: true, Claim: true}
+		}
+		return &natzone.Health{Instance: "i-2", Ready: true, Holds: true}
+	}
+	w.own = func(after time.Duration) *natzone.Health {
+		return &natzone.Health{Instance: "i-1", Claim: after >= at && after < at+gap+2*time.Second}
+	}
+}
+
+func TestAnAddressThatMovesSlowlyIsNoVerdict(t *testing.T) {
+	for _, gap := range []time.Duration{time.Second, 2 * time.Second, 4 * time.Second} {
+		for phase := time.Duration(0); phase < 250*time.Millisecond; phase += 50 * time.Millisecond {
+			in(t, func(t *testing.T, w *world) {
+				w.claims(20*time.Second+phase, gap)
+				r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+				// A share of what failed before the claim may be left: that is no verdict on the successor, as the controller sees.
+				after := took - 20*time.Second - phase
+				if r.Cause == natzone.Streak || r.Cause == natzone.Partial && (r.Holder.Instance != "i-2" || after < gap+claimed) {
+					t.Errorf("phase %v: %q %v into a gap of %v", phase, r.Cause, after, gap)
+				}
+			})
+		}
+	}
+}
+
+func TestAProberThatBeginsInAClaimKnowsTheHolderOfTheMinuteBefore(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.claims(61*time.Second, 4*time.Second)
+		p := w.prober(t, zone, io.Discard)
+		run(t, p, natzone.Tick{Time: w.begin, Until: w.begin.Add(30 * time.Second)})
+		pass(time.Until(w.begin.Add(62 * time.Second)))
+		if r, took := run(t, p, natzone.Tick{Time: w.begin, Until: w.begin.Add(70 * time.Second)}); r.Cause != natzone.None {
+			t.Errorf("%q after %v", r.Cause, took)
+		}
+	})
+}
+
+// Whatever agents say, and however often they change their minds: a path that is dead is left.
+func TestADeadPathIsLeftAfterAClaimsPatienceAtTheLatest(t *testing.T) {
+	answers := rapid.SampledFrom([]*natzone.Health{
+		nil, {Instance: "i-1"}, {Instance: "i-1", Ready: true}, {Instance: "i-1", Claim: true}, {Instance: "i-2", Ready: true, Claim: true},
+	})
+	rapid.Check(t, func(draw *rapid.T) {
+		const rounds = 40
+		zones := rapid.SliceOfN(answers, rounds, rounds).Draw(draw, "at the zone's address")
+		owns := rapid.SliceOfN(answers, rounds, rounds).Draw(draw, "at the holder's own")
+		in(t, func(t *testing.T, w *world) {
+			const fault = 20 * time.Second
+			w.broken = func(after time.Duration) bool { return after >= fault }
+			before := w.agent
+			said := func(of []*natzone.Health) func(time.Duration) *natzone.Health {
+				return func(after time.Duration) *natzone.Health {
+					if after < fault {
+						return before(after)
+					}
+					return of[min(int((after-fault)/(250*time.Millisecond)), rounds-1)]
+				}
+			}
+			w.agent, w.own = said(zones), said(owns)
+			r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+			if late := took - fault; r.Cause == natzone.None || late > Claim+500*time.Millisecond+Witness || late < time.Second {
+				draw.Fatalf("%q %v after the fault", r.Cause, late)
+			}
+		})
+	})
+}
+
+func TestAPredecessorThatIsDeadIsNotWaitedFor(t *testing.T) {
+	in(t, func(t *testing.T, w *world) { // its successor has not got the address yet
+		w.dies(20 * time.Second)
+		r, took := run(t, w.prober(t, zone, io.Discard), natzone.Tick{Time: w.begin})
+		if late := took - 20*time.Second; r.Cause != natzone.Streak || late > 1250*time.Millisecond+Witness {
 			t.Errorf("%q %v after the fault", r.Cause, late)
 		}
 	})
