@@ -57,6 +57,10 @@ func TestTheStandbyTakesOverFromADeadInstance(t *testing.T) {
 
 func TestASuccessorTakesOverWithoutCuttingAConnection(t *testing.T) { play(t, "planned rotation") }
 
+func TestAnAddressThatIsNowhereForSecondsCutsNoConnection(t *testing.T) {
+	play(t, "address is nowhere for 3 s")
+}
+
 func TestTheNetworkServiceFindsTheAddressAndCutsNobodyOff(t *testing.T) {
 	if _, err := lab.NetworkServiceVersion(); err != nil && os.Getenv(requireRoot) != "1" {
 		t.Skipf("%v (set %s=1 to fail instead)", err, requireRoot)
@@ -84,6 +88,11 @@ func TestABoundBreaks(t *testing.T) {
 		"claim back":          func(r *Result) { r.LostConnections = 1 },
 		"claim back fails":    func(r *Result) { r.CutConnections = 1 },
 		"planned rotation":    func(r *Result) { r.CutConnections = 1 },
+
+		"address is nowhere for 3 s": func(r *Result) { r.CutConnections = 1 },
+		"address is nowhere for 8 s": func(r *Result) { r.LostConnections = 301 },
+		"address stays for 8 s":      func(r *Result) { r.CutConnections = 1 },
+		"address stays for 20 s":     func(r *Result) { r.OutageSeconds = Spread{1.6, 1.6} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			chosen, err := choose([]string{name})

@@ -130,7 +130,15 @@ func drills() []drill {
 		drill{name: "sick instance replaced", runs: 1, play: replaced, pace: pace{healing: 5 * time.Second}, bounds: []bound{back(backWithin), moved(2)},
 			notes: []string{"the instance is marked unhealthy with the first report after 5 s on the standby instead of 5 min"}},
 		drill{name: "planned rotation", runs: 3, play: rotation, bounds: []bound{back(backWithin), moved(1), noneCut()},
-			notes: []string{"instance metadata shows a moved address 0.5 s later, which the successor waits for"}},
+			notes: []string{"a moved address arrives at once; how long that takes is not known, so the next drills have it take longer"}},
+		late(lag{500 * time.Millisecond, false}, 1),
+		late(lag{time.Second, false}, 1),
+		late(lag{3 * time.Second, false}, 3),
+		late(lag{8 * time.Second, false}, 1),
+		late(lag{20 * time.Second, false}, 1),
+		late(lag{3 * time.Second, true}, 1),
+		late(lag{8 * time.Second, true}, 1),
+		late(lag{20 * time.Second, true}, 1),
 		drill{name: "Spot notice", runs: 3, play: spotNotice, bounds: []bound{noneLost(), movedAtMost(2)}},
 		drill{name: "reboot", runs: 3, play: reboot, pace: pace{dwell: 5 * time.Second}, bounds: []bound{back(backWithin), movedAtMost(2)},
 			notes: []string{"the machine is away for 5 s, and claims back after 5 s instead of 10 min"}},
@@ -393,6 +401,51 @@ func rotation(s *stage) error {
 		}
 		return true
 	})
+}
+
+// late is a rotation in which the zone's address arrives late at the successor. No longer than claims are waited for, it costs new
+// connections alone, and those only while the address is nowhere. Else the zone goes to the standby, and to the successor later.
+func late(l lag, runs int) drill {
+	const longest = 5 * time.Second // of a prober's patience with a claim
+	meanwhile, without := "is nowhere", min(l.Duration, longest).Seconds()+1
+	if l.stays {
+		meanwhile, without = "stays", backWithin
+	}
+	d := drill{name: fmt.Sprintf("address %s for %g s", meanwhile, l.Seconds()), runs: runs, play: lateRotation, lag: l}
+	d.bounds = []bound{backAlways(without), lost(without)}
+	given := !l.stays && l.Duration > longest || l.Duration > claimTimeout
+	if given {
+		d.bounds = append(d.bounds, movedAtMost(2))
+	} else {
+		d.bounds = append(d.bounds, noneCut(), moved(1))
+	}
+	return d
+}
+
+// claimTimeout is how long a successor tries to use the zone's address (internal/natd/claim).
+const claimTimeout = 15 * time.Second
+
+// lost bounds the new connections of a run by the seconds in which all are lost.
+func lost(seconds float64) bound {
+	n := int(rate * seconds)
+	return bound{fmt.Sprintf("at most %d new connections lost in a run", n), true, func(r Result) bool { return r.LostConnections <= n*r.Runs }}
+}
+
+func lateRotation(s *stage) error {
+	z := s.zones[0]
+	old, _ := s.instance(z)
+	refresh := aws.StartInstanceRefreshInput{AutoScalingGroupName: z.agent.Group, MinHealthyPercentage: -1, MaxHealthyPercentage: -1}
+	if _, err := s.cloud.StartInstanceRefresh(refresh); err != nil {
+		return err
+	}
+	err := s.until("a successor holds the zone", 2*time.Minute, func() bool {
+		now, _ := s.instance(z)
+		return now != "" && now != old
+	})
+	if err != nil {
+		return err
+	}
+	return s.wait(3 * time.Second) // until a verdict on the time before would have been acted on
 }
 
 func spotNotice(s *stage) error {

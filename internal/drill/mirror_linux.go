@@ -22,6 +22,8 @@ type mirror struct {
 	booted func(aws.Instance, *lab.Node)
 	// network is the network service of an instance, by its interface; nil for none.
 	network func(aws.NetworkInterface) *lab.NetworkService
+	// lag of an address that moves from one interface to another.
+	lag lag
 
 	// What has been applied. sync is never called twice at once, so that mu guards it from readers only.
 	mu          sync.Mutex
@@ -29,11 +31,26 @@ type mirror struct {
 	interfaceOf map[string]string    // instance to its network interface
 	routes      map[string]map[netip.Prefix]string
 	assigned    map[netip.Addr]string
+	places      map[netip.Addr]place
 	public      map[netip.Addr]netip.Addr
 	check       map[string]bool
 	moves       []move
 	errs        []error
+	late        []*time.Timer // of addresses that are on their way
+	closed      bool
 	departing   sync.WaitGroup
+}
+
+// place is where packets to an address go, by which of its moves, and how many moves have been asked for.
+type place struct {
+	at           string
+	moved, asked int
+}
+
+// lag is how long an address that is moved is on its way, and whether it is at its old interface meanwhile, or nowhere.
+type lag struct {
+	time.Duration
+	stays bool
 }
 
 // move is a change of a route's next hop.
@@ -46,7 +63,7 @@ type move struct {
 func newMirror(l *lab.Lab, c *aws.Cloud) *mirror {
 	return &mirror{
 		lab: l, cloud: c, nodes: map[string]*lab.Node{}, interfaceOf: map[string]string{}, routes: map[string]map[netip.Prefix]string{},
-		assigned: map[netip.Addr]string{}, public: map[netip.Addr]netip.Addr{}, check: map[string]bool{},
+		assigned: map[netip.Addr]string{}, places: map[netip.Addr]place{}, public: map[netip.Addr]netip.Addr{}, check: map[string]bool{},
 	}
 }
 
@@ -60,6 +77,16 @@ func (m *mirror) sync() {
 func (m *mirror) note(errs ...error) {
 	if err := errors.Join(errs...); err != nil {
 		m.errs = append(m.errs, err)
+	}
+}
+
+// close has no address arrive any more.
+func (m *mirror) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for _, t := range m.late {
+		t.Stop()
 	}
 }
 
@@ -257,12 +284,13 @@ func (m *mirror) interfaces() error {
 	}
 	for a, hop := range assigned {
 		if m.assigned[a] != hop {
-			errs = append(errs, m.lab.Assign(a, hop))
+			errs = append(errs, m.assign(a, m.assigned[a], hop))
 		}
 	}
-	for a := range m.assigned {
-		if _, ok := assigned[a]; !ok {
-			errs = append(errs, m.lab.Assign(a, ""))
+	for a, hop := range m.assigned {
+		// An address that is on its way to an interface that has gone is nowhere once it has arrived.
+		if _, ok := assigned[a]; !ok && m.places[a].at == hop {
+			errs = append(errs, m.assign(a, "", ""))
 		}
 	}
 	m.assigned = assigned
@@ -271,6 +299,39 @@ func (m *mirror) interfaces() error {
 		m.public = public
 	}
 	return errors.Join(errs...)
+}
+
+// assign moves an address to an interface: late, if it was at another one.
+func (m *mirror) assign(a netip.Addr, from, to string) error {
+	p := m.places[a]
+	p.asked++
+	turn := p.asked
+	m.places[a] = p
+	if from == "" || m.lag.Duration == 0 {
+		return m.arrive(a, to, turn)
+	}
+	m.late = append(m.late, time.AfterFunc(m.lag.Duration, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if !m.closed {
+			m.note(m.arrive(a, to, turn))
+		}
+	}))
+	if m.lag.stays {
+		return nil
+	}
+	return m.arrive(a, "", turn)
+}
+
+// arrive has packets to an address go to an interface, unless a later move has had them go elsewhere.
+func (m *mirror) arrive(a netip.Addr, to string, turn int) error {
+	p := m.places[a]
+	if turn < p.moved {
+		return nil
+	}
+	p.at, p.moved = to, turn
+	m.places[a] = p
+	return m.lab.Assign(a, to)
 }
 
 // node by its network interface or gateway.

@@ -68,6 +68,8 @@ type drill struct {
 	impaired bool
 	// window in which transitions are counted; 0 for the whole run.
 	window time.Duration
+	// lag of the zone's address when it moves.
+	lag lag
 	// asks says that the script asks for addresses where the network service's tool would, so that it knows when.
 	asks bool
 }
@@ -313,7 +315,7 @@ func (t *runner) once(ctx context.Context, d drill, at *deployment, i int) (m me
 		file := filepath.Join(t.Logs, fmt.Sprintf("%s-%d.log", d.name, i+1))
 		err = errors.Join(err, os.WriteFile(file, []byte(log.String()+"\n"), 0o600))
 	}()
-	w, err := newWorld(ctx, at, t.programs, dir, log, t.service(d))
+	w, err := newWorld(ctx, at, t.programs, dir, log, t.service(d), d.lag)
 	if err != nil {
 		return m, err
 	}

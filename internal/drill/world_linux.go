@@ -125,7 +125,7 @@ type agentFiles struct{ config, state, endpoint string }
 
 // newWorld brings a deployment to life: with the time that it was left at, the real agents on its instances, and the real
 // functions. Log lines of all programs go to log.
-func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *log, s *service) (w *world, err error) {
+func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *log, s *service, late lag) (w *world, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	w = &world{dir: dir, programs: p, log: log, agents: map[string]agentFiles{}, quiet: map[string]bool{}, ctx: ctx, cancel: cancel, service: s}
 	defer func() {
@@ -140,7 +140,8 @@ func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *l
 	began := time.Now()
 	w.cloud = aws.New(aws.Options{
 		Region: region, AddressQuota: -1, Agent: aws.AgentExternal, BootTime: time.Second, GatewayTime: time.Second,
-		Clock: func() time.Time { return d.at.Add(time.Since(began)) },
+		MetadataLag: late.Duration, // it shows an address where it has arrived
+		Clock:       func() time.Time { return d.at.Add(time.Since(began)) },
 	})
 	if err := w.cloud.Load(d.saved); err != nil {
 		return nil, err
@@ -150,7 +151,7 @@ func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *l
 	})
 	w.closers = append(w.closers, w.lambda.Close)
 	w.mirror = newMirror(w.lab, w.cloud)
-	w.mirror.booted, w.mirror.network = w.boot, w.network
+	w.mirror.booted, w.mirror.network, w.mirror.lag = w.boot, w.network, late
 	for _, step := range []func(*deployment) error{w.files, w.serve, w.functions} {
 		if err := step(d); err != nil {
 			return nil, err
@@ -167,6 +168,9 @@ func newWorld(ctx context.Context, d *deployment, p programs, dir string, log *l
 func (w *world) close() {
 	w.cancel()
 	w.booting.Wait()
+	if w.mirror != nil {
+		w.mirror.close()
+	}
 	for i := len(w.closers) - 1; i >= 0; i-- {
 		w.closers[i]()
 	}
