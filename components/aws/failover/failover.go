@@ -103,7 +103,7 @@ func (b *builder) named(name string) pulumi.StringMap {
 func (b *builder) ready(r ...pulumi.Resource) { b.component.Ready = append(b.component.Ready, r...) }
 
 // securityGroup of the probers: they open connections to anywhere, and nothing opens any to them. All zones share it, so
-// that a zone which goes does not wait the up to 20 minutes in which Lambda gives its interfaces back.
+// that a zone which goes does not wait the 20 to 45 minutes in which Lambda gives its interfaces back.
 func (b *builder) securityGroup() (err error) {
 	name := b.args.Names.ProberGroup()
 	b.group, err = ec2.NewSecurityGroup(b.ctx, b.childName("prober-group"), &ec2.SecurityGroupArgs{

@@ -210,7 +210,7 @@ func (b *builder) failover() (err error) {
 		zones[key] = failover.Zone{
 			Names: b.names.Zone(key), Subnets: b.args.Zones[key].probed(), RouteTables: b.tables(key), Destinations: b.found.destinations, Standby: made.StandbyID,
 			Egress: b.egress(key), Address: b.found.addresses[key], ProberRole: roles.Prober, ControllerRole: roles.Controller,
-			// The routes come before the functions so that they go after them: it takes Lambda up to 20 minutes to leave a subnet.
+			// The routes come before the functions so that they go after them: it takes Lambda 20 to 45 minutes to leave a subnet.
 			Ready: slices.Concat(roles.FunctionsReady, made.Routes),
 		}
 	}
