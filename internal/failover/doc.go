@@ -19,10 +19,11 @@
 // (Without the tag lambda.norpc, net/rpc brings html/template in and the linker keeps every operation of every SDK.)
 //
 // Both functions want AWS_LAMBDA_RUNTIME_API=host:port. The prober takes POLYNAT_PROBER (natzone.Prober as JSON) and opens
-// connections to its targets and identity URLs, to the agent's health URL, and to the resolvers of /etc/resolv.conf; so it
-// belongs into the namespace of a client. The controller takes POLYNAT_CONTROLLER (natzone.Controller as JSON), AWS_REGION,
-// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL (one for all services; or AWS_ENDPOINT_URL_EC2, …), and
-// opens connections to that endpoint and to the same targets, by a way that does not pass the NAT.
+// connections to its targets and identity URLs, to the agent at its health URL and at its own address, and to the resolvers
+// of /etc/resolv.conf; so it belongs into the namespace of a client. The controller takes POLYNAT_CONTROLLER
+// (natzone.Controller as JSON), AWS_REGION, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_ENDPOINT_URL (one for all
+// services; or AWS_ENDPOINT_URL_EC2, …), and opens connections to that endpoint and to the same targets, by a way that does
+// not pass the NAT.
 //
 // The prober is invoked with a natzone.Tick, that is {"time": "<RFC 3339>"}, and answers with a natzone.Report. A tick of
 // the schedule makes it wait for its slot: three to 63 seconds past the minute of the tick (or later, if it is started later).
