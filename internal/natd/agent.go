@@ -98,6 +98,7 @@ type agent struct {
 	identified time.Time // when an identity URL last answered
 	seen       *claim.Zone
 	moved      time.Time // when the address was
+	told       bool      // instance metadata has shown it since
 	unsure     bool      // whether seen still holds
 	inherited  func()    // ends the listening to a predecessor
 	telling    int       // how many successors are being told
@@ -249,6 +250,7 @@ func (a *agent) ask(ctx context.Context) time.Duration {
 	a.mu.Lock()
 	changed, had := !a.asked || !reflect.DeepEqual(s, a.metadata), a.has()
 	a.metadata, a.asked, a.networks = s, true, s.Networks
+	a.told = a.told || a.listed()
 	a.unsure = a.unsure || had != a.has()
 	a.mu.Unlock()
 	if changed {
@@ -512,13 +514,16 @@ func (a *agent) egressWorks(ctx context.Context) error {
 // attemptEvery is the pause between the beginnings of attempts at a proof that is waited for.
 const attemptEvery = 150 * time.Millisecond
 
-// has says that the address is on the interface: instance metadata says so, or it was moved here so shortly ago that it may not know
-// yet. Packets are the earlier witness: what comes back to the address, comes back to who has it. mu is held.
+// has says that the address is on the interface: instance metadata says so, or has not known it since it was moved here, shortly ago or
+// with a proven way out. Packets are the earlier witness: what comes back to the address, comes back to who has it. mu is held.
 func (a *agent) has() bool {
-	return slices.Contains(a.metadata.Addresses, a.Config.Address) || a.now().Sub(a.moved) < arrival
+	return a.listed() || a.now().Sub(a.moved) < arrival || !a.told && a.egress
 }
 
-// arrival is how long instance metadata may take to tell of an address that was moved. AWS promises nothing.
+// listed says that instance metadata shows the address. mu is held.
+func (a *agent) listed() bool { return slices.Contains(a.metadata.Addresses, a.Config.Address) }
+
+// arrival is how long an address that was moved may take without a sign of it. AWS promises nothing.
 const arrival = 15 * time.Second
 
 // done notes what an action has changed, before the API shows it.
@@ -530,7 +535,7 @@ func (a *agent) done(ctx context.Context, action claim.Action) {
 	case claim.TurnCheckOff:
 		seen.CheckOff = true
 	case claim.TakeAddress:
-		seen.Address, a.moved = claim.Here, a.now()
+		seen.Address, a.moved, a.told = claim.Here, a.now(), false
 		a.mu.Unlock()
 		a.converge(ctx) // the next packets need it on the interface
 		a.mu.Lock()
