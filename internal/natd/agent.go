@@ -487,26 +487,25 @@ func (a *agent) egressWorks(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	outcomes := make(chan error)
+	attempt := func() {
+		select {
+		case outcomes <- a.tryPath(ctx):
+		case <-ctx.Done():
+		}
+	}
+	go attempt()
 	next := time.NewTicker(attemptEvery)
 	defer next.Stop()
 	for failed := errors.New("no answer"); ; {
-		go func() {
-			select {
-			case outcomes <- a.tryPath(ctx):
-			case <-ctx.Done():
+		select {
+		case <-next.C:
+			go attempt()
+		case failed = <-outcomes:
+			if failed == nil {
+				return nil
 			}
-		}()
-		for waiting := true; waiting; {
-			select {
-			case <-next.C:
-				waiting = false
-			case failed = <-outcomes:
-				if failed == nil {
-					return nil
-				}
-			case <-ctx.Done():
-				return fmt.Errorf("%w: %w", ctx.Err(), failed)
-			}
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", ctx.Err(), failed)
 		}
 	}
 }
