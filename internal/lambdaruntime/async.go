@@ -47,7 +47,7 @@ type ResponseContext struct {
 func (f *function) process(id string, payload []byte) {
 	s := f.service
 	accepted := time.Now()
-	if s.options.QueueDelay > 0 && !s.sleep(s.options.QueueDelay) {
+	if delay := s.options.QueueDelay + f.slower(s.options.Retry.Throttled) - s.options.Retry.Throttled; delay > 0 && !s.sleep(delay) {
 		return
 	}
 	throttled := s.options.Retry.Throttled
@@ -75,7 +75,7 @@ func (f *function) process(id string, payload []byte) {
 				f.report(f.OnFailure, f.record(id, payload, RetriesExhausted, runs, last))
 				return
 			}
-			wait, throttled = throttled, min(2*throttled, s.options.Retry.ThrottledMax)
+			wait, throttled = f.slower(throttled), min(2*throttled, s.options.Retry.ThrottledMax)
 		}
 		if age := time.Since(accepted); age+wait > f.MaximumEventAge {
 			if s.sleep(f.MaximumEventAge - age) {
@@ -87,6 +87,15 @@ func (f *function) process(id string, payload []byte) {
 			return
 		}
 	}
+}
+
+// long is how many events make a queue a long one. Lambda documents that it reads a long queue more slowly, and repeats later, but no
+// figure: this one is a guess.
+const long = 100
+
+// slower is an interval of the queue: once more for each [long] of its events.
+func (f *function) slower(interval time.Duration) time.Duration {
+	return interval * time.Duration(1+f.queued.Load()/long)
 }
 
 func (f *function) record(id string, payload []byte, c Condition, runs int, last *Response) Record {

@@ -5,8 +5,9 @@
 //   - execution environments: started when needed, one invocation at a time, reused, frozen between invocations, and
 //     thrown away after a timeout or an exit;
 //   - the timeout and the reserved concurrency of a function;
+//   - the account's limit, which functions without reserved concurrency share;
 //   - synchronous invocations, and asynchronous ones with their queue: throttled events come back after 1 s and then
-//     ever later, failed ones are tried again, old ones are given up;
+//     ever later, failed ones are tried again, old ones are given up, and a long queue is read more slowly;
 //   - destinations, with the record that Lambda sends there;
 //   - a schedule, with the event that EventBridge sends.
 //

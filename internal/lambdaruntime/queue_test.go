@@ -185,6 +185,67 @@ func TestAThrottledEventComesBackAfterOneSecondThenLater(t *testing.T) {
 	}
 }
 
+func TestALongQueueIsReadMoreSlowly(t *testing.T) {
+	var begin time.Time
+	waited := map[string]time.Duration{}
+	simulate(t, Function{Timeout: time.Minute}, func(_ context.Context, payload []byte) ([]byte, error) {
+		waited[string(payload)] = time.Since(begin)
+		return nil, nil
+	}, func(s *Service) {
+		begin = time.Now()
+		for range 499 { // they all wait, at most for as long as the last
+			s.functions["f"].queued.Add(1)
+		}
+		if _, err := s.InvokeAsync("f", []byte(`"last"`)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) //nolint:forbidigo // of the fake clock
+		s.functions["f"].queued.Store(0)
+		begin = time.Now()
+		if _, err := s.InvokeAsync("f", []byte(`"alone"`)); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute) //nolint:forbidigo // of the fake clock
+	})
+	if diff := cmp.Diff(map[string]time.Duration{`"last"`: 5 * time.Second, `"alone"`: 0}, waited); diff != "" {
+		t.Errorf("waited (-want +got):\n%s", diff)
+	}
+}
+
+func TestFunctionsWithoutReservationShareWhatTheAccountHasLeft(t *testing.T) {
+	simulate(t, Function{Timeout: time.Minute}, func(context.Context, []byte) ([]byte, error) {
+		time.Sleep(time.Second) //nolint:forbidigo // of the fake clock
+		return nil, nil
+	}, func(s *Service) {
+		s.options.Concurrency = 2
+		var throttled int
+		answers := make(chan error, 3)
+		for range 3 {
+			go func() { _, err := s.Invoke(context.Background(), "f", nil); answers <- err }()
+			synctest.Wait()
+		}
+		for range 3 {
+			if err := <-answers; err != nil {
+				throttled++
+			}
+		}
+		if throttled != 1 {
+			t.Errorf("%d of 3 runs were throttled where two may run at once", throttled)
+		}
+		if _, err := s.Invoke(context.Background(), "f", nil); err != nil {
+			t.Errorf("after they have ended: %v", err)
+		}
+		for quota, least := range map[int]string{10: "[10]", 102: "[100]"} {
+			s.options.Concurrency = quota
+			three := 3
+			err := s.Create(Function{Name: "g", Bootstrap: "in memory", ReservedConcurrency: &three})
+			if err == nil || !strings.Contains(err.Error(), "UnreservedConcurrentExecution below its minimum value of "+least) {
+				t.Errorf("quota %d: %v", quota, err)
+			}
+		}
+	})
+}
+
 func TestAnOldEventIsGivenUp(t *testing.T) {
 	one, none := 1, 0
 	var records []Record

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +15,7 @@ type function struct {
 	Function
 	service *Service
 
+	queued  atomic.Int64 // events in the queue, or running
 	mu      sync.Mutex
 	running int            // invocations, each with an environment of its own
 	idle    []*environment // the one used last is last, and is used first
@@ -53,11 +55,14 @@ func (f *function) run(id string, payload []byte) (Response, error) {
 func (f *function) acquire() (*environment, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	throttled := func(reason string) error {
+		return &Error{Code: "TooManyRequestsException", Status: http.StatusTooManyRequests, Message: "Rate Exceeded: " + reason}
+	}
 	if limit := f.ReservedConcurrency; limit != nil && f.running >= *limit {
-		return nil, &Error{
-			Code: "TooManyRequestsException", Status: http.StatusTooManyRequests,
-			Message: "Rate Exceeded: " + reasonReserved,
-		}
+		return nil, throttled(reasonReserved)
+	}
+	if !f.service.share(f, 1) {
+		return nil, throttled(reasonAccount)
 	}
 	f.running++
 	// An environment whose process has ended while it was idle is no use.
@@ -72,7 +77,25 @@ func (f *function) acquire() (*environment, error) {
 	return nil, nil
 }
 
-const reasonReserved = "ReservedFunctionConcurrentInvocationLimitExceeded"
+// Reasons of a throttle.
+const (
+	reasonReserved = "ReservedFunctionConcurrentInvocationLimitExceeded"
+	reasonAccount  = "ConcurrentInvocationLimitExceeded"
+)
+
+// share takes a run of a function from what nobody has reserved, or gives it back, and says whether there is one.
+func (s *Service) share(f *function, by int) bool {
+	if f.ReservedConcurrency != nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if by > 0 && s.unlimited >= s.options.Concurrency-s.reserved {
+		return false
+	}
+	s.unlimited += by
+	return true
+}
 
 func (f *function) release(e *environment, reusable bool) {
 	if e != nil && !reusable {
@@ -81,6 +104,7 @@ func (f *function) release(e *environment, reusable bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.running--
+	f.service.share(f, -1)
 	if e != nil && reusable {
 		f.idle = append(f.idle, e)
 	}

@@ -16,12 +16,17 @@ const (
 	maxAsyncPayload = 1 << 20
 )
 
+// Unreserved is how much of an account's concurrency no function can reserve; where there is less in all, that.
+const Unreserved = 100
+
 // Options of a [Service]. The zero value is a service with AWS's own timing.
 type Options struct {
 	// Region and Account of the ARNs; "us-east-1" and "123456789012" if empty.
 	Region, Account string
 	// Retry is the timing of asynchronous invocations.
 	Retry Retry
+	// Concurrency of the account, of which [Unreserved] cannot be reserved; 1,000 if zero.
+	Concurrency int
 	// QueueDelay before an accepted event is run for the first time, and DestinationDelay before a record is delivered. AWS
 	// documents neither, and neither is zero there.
 	QueueDelay, DestinationDelay time.Duration
@@ -86,6 +91,8 @@ type Service struct {
 	mu        sync.Mutex
 	functions map[string]*function
 	closed    bool
+	reserved  int // concurrency of functions
+	unlimited int // runs of functions without reserved concurrency
 }
 
 // New makes a service without functions.
@@ -101,6 +108,9 @@ func New(o Options) *Service {
 	}
 	if o.Observe == nil {
 		o.Observe = func(Report) {}
+	}
+	if o.Concurrency == 0 {
+		o.Concurrency = 1000
 	}
 	if o.Retry.Throttled == 0 {
 		o.Retry.Throttled = time.Second
@@ -130,6 +140,16 @@ func (s *Service) Create(f Function) error {
 	}
 	if s.closed {
 		return errClosed()
+	}
+	if n := f.ReservedConcurrency; n != nil {
+		least := min(Unreserved, s.options.Concurrency)
+		if *n > 0 && s.reserved+*n > s.options.Concurrency-least {
+			return &Error{
+				Code: "InvalidParameterValueException", Status: http.StatusBadRequest,
+				Message: fmt.Sprintf("Specified ReservedConcurrentExecutions for function decreases account's UnreservedConcurrentExecution below its minimum value of [%d].", least),
+			}
+		}
+		s.reserved += *n
 	}
 	s.functions[f.Name] = fn
 	if f.Schedule != nil {
@@ -171,7 +191,12 @@ func (s *Service) InvokeAsync(name string, payload []byte) (string, error) {
 		return "", err
 	}
 	id := requestID()
-	if !s.spawn(func() { fn.process(id, payload) }) {
+	fn.queued.Add(1)
+	if !s.spawn(func() {
+		defer fn.queued.Add(-1)
+		fn.process(id, payload)
+	}) {
+		fn.queued.Add(-1)
 		return "", errClosed()
 	}
 	return id, nil
