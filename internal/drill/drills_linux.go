@@ -112,6 +112,8 @@ func drills() []drill {
 			notes: []string{"clients use servers that are not among the targets; people have to be told"}},
 		drill{name: "packet loss 5 %", runs: 1, play: someLoss, bounds: []bound{moved(0)},
 			notes: []string{"one minute of packets; an hour of simulated time is in the tests of internal/failover"}},
+		drill{name: "500 instances end", runs: 3, play: strangersEnd, bounds: []bound{back(backWithin), calls(), moved(1)},
+			notes: []string{"500 instances of others in the region end at the moment at which ours dies silently; a queue of Lambda is read more slowly the longer it is"}},
 		drill{name: "API down", runs: 1, play: apiDown, bounds: []bound{moved(0), noneLost(), noneCut()}},
 		drill{name: "API down while dead", runs: 3, play: apiDownWhileDead, bounds: []bound{backAlways(apiBackIn), moved(1)},
 			notes: []string{"measured from the API's return, 10 s after the death"}},
@@ -239,6 +241,21 @@ func (s *stage) pause(node *lab.Node, f lab.Fault, d time.Duration) error {
 		return err
 	}
 	return s.wait(3 * time.Second)
+}
+
+func strangersEnd(s *stage) error {
+	_, node := s.instance(s.zones[0])
+	if err := node.Freeze(); err != nil {
+		return err
+	}
+	s.mark()
+	if err := node.Break(lab.Dead); err != nil {
+		return err
+	}
+	if err := s.cloud.EndStrangers(500); err != nil {
+		return err
+	}
+	return s.until("zone is on the standby", 2*time.Minute, func() bool { return s.mirror.holder(s.zones[0].tables) == s.zones[0].standby })
 }
 
 func namesDown(s *stage) error {

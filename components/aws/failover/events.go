@@ -17,7 +17,7 @@ func (b *builder) schedule(zone string, z Zone, made *functions) error {
 	}, made.prober, retries{attempts: 0, age: 60})
 }
 
-// events tell the controller what happens to instances.
+// events tell the controller what happens to the instances of its group.
 func (b *builder) events(zone string, z Zone, made *functions) error {
 	pattern, err := Pattern(z.Names.Group())
 	if err != nil {
@@ -54,22 +54,17 @@ func (b *builder) rule(kind, zone string, args *cloudwatch.EventRuleArgs, f *lam
 	return err
 }
 
-// Pattern of the events that concern the instances of a group. Those of EC2 name an instance and not its group, so every
-// instance of the region matches, and the controller, which knows its own, drops the others at once.
+// Pattern of the events that concern a group. Those of EC2 name an instance and not its group: all instances of the region would be in
+// the queue before a verdict. What they tell, the agent on the instance and the prober find out as soon.
 func Pattern(group string) (string, error) {
 	type pattern = map[string]any
 	text, err := json.Marshal(pattern{"$or": []pattern{
 		{
-			"source": []string{"aws.ec2"}, "detail-type": []string{"EC2 Instance State-change Notification"},
-			"detail": pattern{"state": []string{"stopping", "stopped", "shutting-down", "terminated"}},
-		},
-		{
-			"source": []string{"aws.ec2"}, "detail-type": []string{"EC2 Spot Instance Interruption Warning", "EC2 Instance Rebalance Recommendation"},
-		},
-		{
-			"source":      []string{"aws.autoscaling"},
-			"detail-type": []string{"EC2 Instance-launch Lifecycle Action", "EC2 Instance-terminate Lifecycle Action", "EC2 Instance Launch Unsuccessful"},
-			"detail":      pattern{"AutoScalingGroupName": []string{group}},
+			"source": []string{"aws.autoscaling"},
+			"detail-type": []string{
+				"EC2 Instance-launch Lifecycle Action", "EC2 Instance-terminate Lifecycle Action", "EC2 Instance Launch Unsuccessful", "EC2 Instance Terminate Successful",
+			},
+			"detail": pattern{"AutoScalingGroupName": []string{group}},
 		},
 		{
 			"source": []string{"aws.health"}, "detail-type": []string{"AWS Health Event"},

@@ -131,8 +131,8 @@ func (c *Controller) message(ctx context.Context, m event.Message) error {
 	return nil
 }
 
-// foreign says that an event is about instances that never had to do with the zone. The controller gets those of the whole
-// account; they cost it no call once it has looked at its routes. An instance that has claimed the zone since, and is gone
+// foreign says that an event is about instances that never had to do with the zone. The controller gets AWS
+// Health events of the whole account; they cost it no call once it has looked at its routes. An instance that has claimed the zone since, and is gone
 // already, is the prober's to find.
 func (c *Controller) foreign(m event.Message) bool {
 	switch m := m.(type) {

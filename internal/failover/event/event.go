@@ -159,8 +159,15 @@ func bridge(e envelope) Message {
 			d.StatusMessage = d.Cause
 		}
 		return LaunchFailed{Group: d.AutoScalingGroupName, Reason: d.StatusMessage}
-	case "aws.autoscaling/EC2 Instance Launch Successful", "aws.autoscaling/EC2 Instance Terminate Successful",
-		"aws.autoscaling/EC2 Instance Terminate Unsuccessful":
+	case "aws.autoscaling/EC2 Instance Terminate Successful":
+		var d struct {
+			ID string `json:"EC2InstanceId"`
+		}
+		if err := json.Unmarshal(e.Detail, &d); err != nil || d.ID == "" {
+			return Unknown{Why: e.DetailType + " without an instance"}
+		}
+		return Instances{IDs: []string{d.ID}, Change: Terminated}
+	case "aws.autoscaling/EC2 Instance Launch Successful", "aws.autoscaling/EC2 Instance Terminate Unsuccessful":
 		return Ignored{What: e.DetailType}
 	case "aws.health/AWS Health Event":
 		return health(e)

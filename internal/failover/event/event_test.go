@@ -74,6 +74,14 @@ func TestEveryPayloadIsReadForWhatItIs(t *testing.T) {
 			`{"source":"aws.autoscaling","detail-type":"EC2 Instance Launch Unsuccessful","detail":{"AutoScalingGroupName":"g","Cause":"c"}}`,
 			LaunchFailed{"g", "c"},
 		},
+		"ended": {
+			`{"source":"aws.autoscaling","detail-type":"EC2 Instance Terminate Successful","detail":{"AutoScalingGroupName":"g","EC2InstanceId":"i-1"}}`,
+			Instances{[]string{"i-1"}, Terminated},
+		},
+		"ended, but which": {
+			`{"source":"aws.autoscaling","detail-type":"EC2 Instance Terminate Successful","detail":{}}`,
+			Unknown{"EC2 Instance Terminate Successful without an instance"},
+		},
 		"refresh": {
 			`{"source":"aws.autoscaling","detail-type":"EC2 Auto Scaling Instance Refresh Started","detail":{}}`,
 			Ignored{"EC2 Auto Scaling Instance Refresh Started"},

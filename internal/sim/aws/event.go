@@ -53,6 +53,17 @@ func (c *Cloud) tellEvent(s *state, source, detailType string, resources []strin
 	c.publishEvent(s, Event{Source: FromEventBridge, Time: s.Now, DetailType: detailType, Payload: payload, Targets: targets})
 }
 
+// EndStrangers tells of instances that end and belong to somebody else in the account: n of them, with no other effect.
+func (c *Cloud) EndStrangers(n int) error {
+	return c.change(func(s *state) error {
+		for i := range n {
+			id := fmt.Sprintf("i-%017x", 0xfffff000+i)
+			c.tellEvent(s, "aws.ec2", "EC2 Instance State-change Notification", []string{c.instanceARN(id)}, map[string]any{"instance-id": id, "state": StateShuttingDown})
+		}
+		return nil
+	})
+}
+
 // healthPage is how many entities a page of an AWS Health event holds here; the real one is filled by size.
 const healthPage = 2
 

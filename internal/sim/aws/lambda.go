@@ -77,6 +77,8 @@ func heard(e Event) (instance, what string) {
 		}
 	case "EC2 Spot Instance Interruption Warning":
 		return message.Detail.Instance, controlGone
+	case "EC2 Instance Terminate Successful":
+		return message.Detail.EC2InstanceID, controlGone
 	case "EC2 Instance-terminate Lifecycle Action":
 		return message.Detail.EC2InstanceID, controlTerminate
 	case terminating:
