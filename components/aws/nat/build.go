@@ -348,13 +348,15 @@ func (b *builder) observability() error {
 	if o.NoAlarms && o.NoDashboard {
 		return nil
 	}
-	zones := map[string]observability.Zone{}
-	for key, made := range b.made {
+	zones, launched := map[string]observability.Zone{}, []pulumi.Resource{}
+	for _, key := range sorted(b.made) {
+		made := b.made[key]
+		launched = append(launched, made)
 		zones[key] = observability.Zone{Names: b.names.Zone(key), Standby: made.StandbyID, HasStandby: b.args.standby() != None}
 	}
 	watched, err := observability.New(b.ctx, b.name, &observability.Args{
 		Name: b.names.Prefix, Names: b.names, Account: b.found.account, Zones: zones, AlertTopicARN: b.watch.AlertTopicARN,
-		Detection: b.args.Failover.detection(), Alarms: !o.NoAlarms, Dashboard: !o.NoDashboard, Tags: b.args.Tags, Provider: b.args.Provider,
+		Detection: b.args.Failover.detection(), After: launched, Alarms: !o.NoAlarms, Dashboard: !o.NoDashboard, Tags: b.args.Tags, Provider: b.args.Provider,
 	}, pulumi.Parent(b.component))
 	if err != nil {
 		return err

@@ -132,7 +132,8 @@ func (b *builder) alarm(key, name, message string, a alarm) error {
 	} else {
 		args.MetricQueries = a.queries()
 	}
-	made, err := cloudwatch.NewMetricAlarm(b.ctx, b.childName(key), args, b.childOpts()...)
+	// An alarm that is there before its metric tells people of silence, and a minute later that all is well.
+	made, err := cloudwatch.NewMetricAlarm(b.ctx, b.childName(key), args, b.childOpts(pulumi.DependsOn(b.args.After))...)
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,8 @@ type Args struct {
 	// AlertTopicARN is where alarms go.
 	AlertTopicARN pulumi.StringInput
 	Detection     natzone.Detection
+	// After are resources that the alarms wait for: what publishes the metrics.
+	After []pulumi.Resource
 	// Alarms and Dashboard: which of the two to make.
 	Alarms, Dashboard bool
 	Tags              map[string]string

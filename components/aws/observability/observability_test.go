@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws"
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
 	"polynat/components/aws/access"
@@ -44,6 +45,11 @@ func program(args *observability.Args) pulumi.RunFunc {
 		if mine.Provider, err = aws.NewProvider(ctx, "aws", &aws.ProviderArgs{Region: pulumi.String("eu-west-1")}); err != nil {
 			return err
 		}
+		groups, err := ec2.NewEip(ctx, "groups", nil, pulumi.Provider(mine.Provider))
+		if err != nil {
+			return err
+		}
+		mine.After = []pulumi.Resource{groups}
 		_, err = observability.New(ctx, "egress", &mine)
 		return err
 	}
@@ -81,6 +87,9 @@ func TestTheAlarms(t *testing.T) {
 		in := o.Inputs
 		if !cmp.Equal(in["alarmActions"], []any{"topic"}) || !cmp.Equal(in["okActions"], []any{"topic"}) {
 			t.Errorf("%s: tells %v, and of its end %v", o.Name, in["alarmActions"], in["okActions"])
+		}
+		if !slices.ContainsFunc(o.Dependencies, func(urn string) bool { return strings.HasSuffix(urn, "::groups") }) {
+			t.Errorf("%s: is there before its metrics: waits for %v", o.Name, o.Dependencies)
 		}
 		if !strings.HasPrefix(in["name"].(string), "polynat-dev-egress-") {
 			t.Errorf("%s: the policy of the topic does not let %s in", o.Name, in["name"])

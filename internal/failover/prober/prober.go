@@ -80,13 +80,13 @@ func (p *Prober) Run(ctx context.Context, tick natzone.Tick) natzone.Report {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel() // what is still under way ends with the minute: a frozen environment must not wake up to it
-	if !p.warm.Swap(true) && slot.Begin.After(started) {
+	if w.fresh = !p.warm.Swap(true); w.fresh && slot.Begin.After(started) {
 		// The first handshakes of a process take the most CPU, of which it has little: they are made while it waits.
 		go p.client.Round(ctx, started, p.config.Targets, slot.Begin.Sub(started))
 	}
 	verdict := w.run(ctx)
 	report := w.report(tick, verdict)
-	p.publish(report, w.detector)
+	w.publish(report)
 	p.log.Info("report", "cause", report.Cause, "failing", report.Failing, "rounds", report.Rounds, "failedRounds", report.FailedRounds,
 		"attempts", report.Attempts, "failedAttempts", report.FailedAttempts, "classes", report.Classes, "egress", report.Egress,
 		"begin", slot.Begin, "scheduled", tick.Until.IsZero())
@@ -108,6 +108,8 @@ type watch struct {
 	holder   *natzone.Health // the last that said that it holds the zone
 	failing  time.Time       // when the first round of the streak began; zero if there is none
 	asking   bool            // the agents are asked about the streak
+	fresh    bool            // the process has not told of a round
+	told     detect.Count    // what the metrics have told of
 	claimed  bool            // one of them has said that the zone goes over
 }
 
@@ -167,7 +169,9 @@ func (w *watch) run(ctx context.Context) detect.Verdict {
 			beat.Reset(time.Until(next))
 		case r := <-w.rounds:
 			w.pending--
-			if v := w.detector.Observe(r, time.Now()); !w.doubt(ctx, v) && w.given(v) {
+			v := w.detector.Observe(r, time.Now())
+			w.first()
+			if !w.doubt(ctx, v) && w.given(v) {
 				return v
 			}
 		case a := <-w.seen:
@@ -349,11 +353,34 @@ func (w *watch) report(tick natzone.Tick, v detect.Verdict) natzone.Report {
 	}
 }
 
-func (p *Prober) publish(r natzone.Report, d *detect.Detector) {
-	metrics := []emf.Metric{
-		{Name: natzone.MetricProbes, Unit: emf.Count, Value: float64(r.Attempts)},
-		{Name: natzone.MetricFailedProbes, Unit: emf.Count, Value: float64(r.FailedAttempts)},
+// first tells of the first round of a process at once: the alarm about silence is made a minute later.
+func (w *watch) first() {
+	if !w.fresh {
+		return
 	}
+	w.fresh = false
+	first := w.probes()
+	w.told = w.detector.Count()
+	w.emit(time.Now(), first...)
+}
+
+// probes are the metrics of what has not been told of yet.
+func (w *watch) probes() []emf.Metric {
+	c := w.detector.Count()
+	return []emf.Metric{
+		{Name: natzone.MetricProbes, Unit: emf.Count, Value: float64(c.Attempts - w.told.Attempts)},
+		{Name: natzone.MetricFailedProbes, Unit: emf.Count, Value: float64(c.FailedAttempts - w.told.FailedAttempts)},
+	}
+}
+
+func (w *watch) emit(at time.Time, metrics ...emf.Metric) {
+	if err := emf.Write(w.out, w.config.MetricNamespace, w.config.Name, w.config.Zone, at, metrics...); err != nil {
+		w.log.Error("metrics", "error", err)
+	}
+}
+
+func (w *watch) publish(r natzone.Report) {
+	metrics, d := w.probes(), w.detector
 	if r.Egress.IsValid() {
 		wrong := 0.0
 		if d.Doubted() {
@@ -372,9 +399,7 @@ func (p *Prober) publish(r natzone.Report, d *detect.Detector) {
 			Name: natzone.MetricProbeLatency, Unit: emf.Milliseconds, Value: float64(mean.Microseconds()) / 1000,
 		})
 	}
-	if err := emf.Write(p.out, p.config.MetricNamespace, p.config.Name, p.config.Zone, r.End, metrics...); err != nil {
-		p.log.Error("metrics", "error", err)
-	}
+	w.emit(r.End, metrics...)
 }
 
 // pause waits, and says whether it was let.

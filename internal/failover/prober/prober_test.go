@@ -136,6 +136,35 @@ func run(t *testing.T, p *Prober, tick natzone.Tick) (natzone.Report, time.Durat
 
 func pass(d time.Duration) { time.Sleep(d) } //nolint:forbidigo // simulated time
 
+// The alarm about silence is made soon after the first invocation, which takes a minute.
+func TestTheFirstRoundOfAProcessIsToldAtOnce(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		out := &moments{begin: time.Now()}
+		p := w.prober(t, zone, out)
+		run(t, p, natzone.Tick{Time: w.begin})
+		if len(out.at) != 2 || out.at[0] > 5*time.Second || !strings.Contains(out.lines[0], `"Probes":3`) || !strings.Contains(out.lines[1], `"Probes":717`) {
+			t.Errorf("metrics after %v: %v", out.at, out.lines)
+		}
+		out.at = nil
+		run(t, p, natzone.Tick{Time: w.begin.Add(time.Minute)})
+		if len(out.at) != 1 {
+			t.Errorf("a process that has told of itself: metrics after %v", out.at)
+		}
+	})
+}
+
+// moments notes lines and when they were written.
+type moments struct {
+	begin time.Time
+	at    []time.Duration
+	lines []string
+}
+
+func (m *moments) Write(line []byte) (int, error) {
+	m.at, m.lines = append(m.at, time.Since(m.begin)), append(m.lines, string(line))
+	return len(line), nil
+}
+
 func TestAQuietMinuteIsReportedAtTheEndOfItsSlot(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		var out bytes.Buffer
@@ -157,7 +186,8 @@ func TestAQuietMinuteIsReportedAtTheEndOfItsSlot(t *testing.T) {
 			t.Errorf("tick %+v, want until %v", r.Tick, want)
 		}
 		var line map[string]any
-		if err := json.Unmarshal(out.Bytes(), &line); err != nil || line[natzone.MetricProbes] != 720.0 || line[natzone.MetricFailedProbes] != 0.0 ||
+		_, last, _ := bytes.Cut(out.Bytes(), []byte("\n"))
+		if err := json.Unmarshal(last, &line); err != nil || line[natzone.MetricProbes] != 717.0 || line[natzone.MetricFailedProbes] != 0.0 ||
 			line[natzone.MetricEgressMismatch] != 0.0 || line[natzone.MetricProbeLatency] == nil {
 			t.Errorf("metrics: %v %s", err, out.Bytes())
 		}
