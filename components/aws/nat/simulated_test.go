@@ -33,7 +33,13 @@ type region struct {
 
 func newRegion(t *testing.T, unknown aws.UnknownBehaviours) *region {
 	t.Helper()
-	r := &region{T: t, cloud: aws.New(aws.Options{Region: "eu-west-1", AddressQuota: -1, NoThrottling: true, Unknown: unknown}), served: map[string]bool{}, lost: map[string]string{}}
+	return regionWith(t, aws.Options{Unknown: unknown})
+}
+
+func regionWith(t *testing.T, options aws.Options) *region {
+	t.Helper()
+	options.Region, options.AddressQuota, options.NoThrottling = "eu-west-1", -1, true
+	r := &region{T: t, cloud: aws.New(options), served: map[string]bool{}, lost: map[string]string{}}
 	r.cloud.OnChange = r.observe
 	stack, err := engine.New(engine.Options{
 		Project: "polynat", Stack: "dev", Config: map[string]string{"aws:region": "eu-west-1"},
@@ -218,6 +224,38 @@ func TestAPreviewTellsWhatWasFoundAndWhatToAskAWSFor(t *testing.T) {
 			if !strings.Contains(said, want) {
 				t.Errorf("%s: the preview does not say %q:\n%s", zones, want, said)
 			}
+		}
+	}
+}
+
+// A new account of AWS has ten concurrent executions of Lambda.
+func TestANewAccountIsRefusedBeforeTheUpdateAndDeploysWithoutReservation(t *testing.T) {
+	r := regionWith(t, aws.Options{ConcurrencyQuota: 10})
+	unreserved := false
+	r.stack.SetProgram(func(ctx *pulumi.Context) error {
+		args, err := network(ctx, "a")
+		if err != nil {
+			return err
+		}
+		args.Failover.Unreserved = unreserved
+		_, err = nat.New(ctx, "egress", args)
+		return err
+	})
+	result, err := r.stack.Up(t.Context())
+	if said := strings.Join(result.Diagnostics, "\n"); err == nil || !strings.Contains(said, "ask AWS for at least 103") {
+		t.Errorf("an account with 10 concurrent executions: %v\n%s", err, said)
+	}
+	if made := r.cloud.Functions(); len(made) > 0 {
+		t.Errorf("%d functions were made", len(made))
+	}
+	unreserved = true
+	if result, err := r.stack.Up(t.Context()); err != nil {
+		t.Fatalf("without reservation: %v\n%s", err, strings.Join(result.Diagnostics, "\n"))
+	}
+	r.whole("without reservation", aws.HopInstance, "a")
+	for _, f := range r.cloud.Functions() {
+		if f.ReservedConcurrency >= 0 {
+			t.Errorf("%s reserves %d", f.Name, f.ReservedConcurrency)
 		}
 	}
 }
