@@ -54,7 +54,13 @@ func (c *connection) Invoke(ctx context.Context, name string, args, reply any, _
 	receive := func(request any) error { return transfer(request, args) }
 	response, err := method.Handler(server, context.WithoutCancel(ctx), receive, nil)
 	if err != nil {
-		return status.Convert(err).Err()
+		failed := status.Convert(err).Proto()
+		if codes.Code(failed.GetCode()) == codes.Unknown {
+			// The engine notes in a field without a lock that an unknown failure may have left anything behind. It only shows
+			// that field. Two such failures at once would be a data race.
+			failed.Code = int32(codes.Aborted)
+		}
+		return status.ErrorProto(failed)
 	}
 	return transfer(reply, response)
 }

@@ -208,7 +208,8 @@ func (s *Stack) SetProviders(providers map[string]pulumirpc.ResourceProviderServ
 }
 
 // SetContinueOnError says whether a run goes on with what does not depend on a failed operation, as the CLI's
-// --continue-on-error does. An update that failed deletes nothing, either way.
+// --continue-on-error does. It then also deletes what the program no longer declares. An update that stops at its first error
+// deletes nothing.
 func (s *Stack) SetContinueOnError(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -48,6 +48,11 @@ func (h *host) Provider(
 	return plugin.NewProviderWithClient(ctx, client, false), nil
 }
 
+// ProviderFromPath finds none: a provider at a path of its own is a process.
+func (h *host) ProviderFromPath(*plugin.Context, string, env.Env) (plugin.Provider, error) {
+	return nil, errors.New("a provider at a path is not supported in a rehearsal")
+}
+
 // LanguageRuntime returns the program, whatever the runtime is called.
 func (h *host) LanguageRuntime(*plugin.Context, string) (plugin.LanguageRuntime, error) {
 	return &language{host: h}, nil
@@ -214,7 +219,9 @@ type noPlugins struct{}
 
 var _ pulumiengine.PluginManager = noPlugins{}
 
-func (noPlugins) HasPlugin(context.Context, workspace.PluginDescriptor) bool { return true }
+func (noPlugins) HasPlugin(context.Context, workspace.PluginDescriptor) pluginstorage.InstallState {
+	return pluginstorage.PluginInstalled
+}
 
 func (noPlugins) HasPluginGTE(context.Context, workspace.PluginDescriptor) (bool, *semver.Version, error) {
 	return true, nil, nil

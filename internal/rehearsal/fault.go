@@ -46,16 +46,14 @@ func spread(n, limit int) []int {
 	return numbers
 }
 
-// deletesFirst says whether something was deleted before it was created anew.
-func deletesFirst(ops []sim.Operation) bool {
-	deleted := map[string]bool{}
+// mixed says whether something was deleted and something made or changed. Going on with an error, the engine would delete
+// although what replaces it was not made, which an update without --continue-on-error does not do.
+func mixed(ops []sim.Operation) bool {
+	kinds := map[bool]bool{}
 	for _, op := range ops {
-		if op.Kind == sim.Create && deleted[op.URN] {
-			return true
-		}
-		deleted[op.URN] = deleted[op.URN] || op.Kind == sim.Delete
+		kinds[op.Kind == sim.Delete] = true
 	}
-	return false
+	return len(kinds) > 1
 }
 
 // faults repeats the step for each failure that is tried, with the engine going on with whatever it can where that works, and
@@ -65,7 +63,7 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 	for i, f := range tried {
 		w.options.Progress.Fault(i+1, len(tried))
 		world, stack := before.Clone(), stackBefore.Clone()
-		stack.SetContinueOnError(!w.setup.StopsAtErrors && !deletesFirst(ops))
+		stack.SetContinueOnError(!w.setup.StopsAtErrors && !mixed(ops))
 		err := w.fail(ctx, step, move, world, stack, f)
 		stack.Close()
 		if err != nil {
