@@ -351,7 +351,7 @@ func (b *builder) observability() error {
 	zones, launched := map[string]observability.Zone{}, []pulumi.Resource{}
 	for _, key := range sorted(b.made) {
 		made := b.made[key]
-		launched = append(launched, made)
+		launched = append(launched, made.Group)
 		zones[key] = observability.Zone{Names: b.names.Zone(key), Standby: made.StandbyID, HasStandby: b.args.standby() != None}
 	}
 	watched, err := observability.New(b.ctx, b.name, &observability.Args{

@@ -28,6 +28,8 @@ type Zone struct {
 	Routes []pulumi.Resource
 	// LaunchTemplateID, GroupName, GroupARN and RotationARN (empty without a schedule) are there after Launch.
 	LaunchTemplateID, GroupName, GroupARN, RotationARN pulumi.StringOutput
+	// Group is the Auto Scaling group, for who waits until an instance serves. It is there after Launch.
+	Group pulumi.Resource
 
 	ctx   *pulumi.Context
 	name  string
@@ -69,7 +71,7 @@ func (z *Zone) Launch(args *LaunchArgs) error {
 	if err := z.rotation(args, group); err != nil {
 		return err
 	}
-	z.LaunchTemplateID, z.GroupName, z.GroupARN = template.ID().ToStringOutput(), group.Name, group.Arn
+	z.LaunchTemplateID, z.GroupName, z.GroupARN, z.Group = template.ID().ToStringOutput(), group.Name, group.Arn, group
 	return z.ctx.RegisterResourceOutputs(z, pulumi.Map{
 		"allocationId": z.AllocationID, "publicIp": z.PublicIP, "address": pulumi.String(z.args.Address.String()),
 		"standbyId": z.StandbyID, "standbyIp": z.StandbyIP, "standbyAllocationId": z.StandbyAllocationID,
