@@ -54,11 +54,6 @@ type Options struct {
 
 // Stack is one deployment of a program: configuration, providers and the state of the last run. Its methods may be called
 // from several goroutines; runs (Up, Preview, Refresh, Destroy) wait for each other.
-//
-// The engine leaves something behind for the life of the process with every Up and Preview: four goroutines, an idle
-// listener on the loopback interface (resource/deploy/source_eval.go of pkg/v3 v3.259.0 starts a schema loader that it never
-// stops) and what they refer to, about 0.2 MB for 20 resources. Thousands of runs in a process are no problem, millions are:
-// [MemoryLimit] holds what a process takes near to what is in use.
 type Stack struct {
 	project  tokens.PackageName
 	name     tokens.StackName
@@ -123,10 +118,8 @@ func (e *Error) Error() string {
 // Unwrap returns what ended the run.
 func (e *Error) Unwrap() error { return e.Err }
 
-// New returns an empty stack. Options that cannot name a stack or a configuration key are an error. The first one limits the
-// memory of the process to [MemoryLimit].
+// New returns an empty stack. Options that cannot name a stack or a configuration key are an error.
 func New(o Options) (*Stack, error) {
-	limitMemory()
 	name, err := tokens.ParseStackName(o.Stack)
 	if err != nil {
 		return nil, fmt.Errorf("stack: %q: %w", o.Stack, err)

@@ -5,10 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -928,30 +925,9 @@ func TestAStackThatCannotBeNamedIsRefused(t *testing.T) {
 	}
 }
 
-// What runs leave behind stays; the garbage next to it must not double what the process takes.
-func TestAProcessWithStacksIsLimitedInItsMemory(t *testing.T) {
-	newToy(t, nil)
-	const chosen = "3GiB"
-	want := int64(engine.MemoryLimit)
-	again := os.Getenv("GOMEMLIMIT") == chosen
-	if again {
-		want = 3 << 30
-	}
-	if got := debug.SetMemoryLimit(-1); got != want && (again || os.Getenv("GOMEMLIMIT") == "") {
-		t.Errorf("the limit is %d bytes, want %d", got, want)
-	}
-	if !again { // in a process for which somebody has chosen
-		c := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
-		c.Env = append(os.Environ(), "GOMEMLIMIT="+chosen)
-		if out, err := c.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		}
-	}
-}
-
 // Not parallel: it counts the goroutines of the process.
-func TestRunsLeaveNoMoreGoroutinesBehindThanTheEngineDoes(t *testing.T) {
-	const runs, perRun = 20, 4 // see the comment on [engine.Stack]
+func TestRunsLeaveNoGoroutinesBehind(t *testing.T) {
+	const runs = 20
 	y := newToy(t, things(map[string]int{"a": 1}))
 	y.up(t, nil)
 	before := runtime.NumGoroutine()
@@ -960,7 +936,7 @@ func TestRunsLeaveNoMoreGoroutinesBehindThanTheEngineDoes(t *testing.T) {
 	}
 	y.Close()
 	// What a run has stopped ends in its own time.
-	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before+runs*perRun; runtime.Gosched() {
+	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("%d goroutines before, %d after %d runs", before, runtime.NumGoroutine(), runs)
 		}

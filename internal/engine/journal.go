@@ -42,7 +42,7 @@ func (j *journal) AddJournalEntry(e pulumiengine.JournalEntry) error {
 	switch {
 	case j.frozen && e.Kind == pulumiengine.JournalEntryOutputs:
 		// Dropped without a word: the engine does not survive an error here when it is to continue on errors
-		// (resource/deploy/step_executor.go of pkg/v3 v3.259.0, cancelDueToError without a step).
+		// (resource/deploy/step_executor.go of pkg/v3 v3.276.0, cancelDueToError without a step).
 		return nil
 	case j.frozen:
 		return errFrozen

@@ -169,7 +169,7 @@ func awsSetup(config map[string]string, from awsDeployed) (setup Setup, ok bool,
 		return Setup{}, false, err
 	}
 	setup = Setup{
-		Name: "aws", Key: awsKey, StopsAtErrors: true, World: world, Notes: seed.notes,
+		Name: "aws", Key: awsKey, World: world, Notes: seed.notes,
 		TakeOver: editBlock(awsKey, func(b block) error {
 			b.make("nat")["adoptRoutes"] = true
 			return nil

@@ -63,7 +63,7 @@ func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, 
 	for i, f := range tried {
 		w.options.Progress.Fault(i+1, len(tried))
 		world, stack := before.Clone(), stackBefore.Clone()
-		stack.SetContinueOnError(!w.setup.StopsAtErrors && !mixed(ops))
+		stack.SetContinueOnError(!mixed(ops))
 		err := w.fail(ctx, step, move, world, stack, f)
 		stack.Close()
 		if err != nil {

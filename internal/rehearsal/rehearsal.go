@@ -91,10 +91,6 @@ type Setup struct {
 	Notes []string
 	// TakeOver is the change of the configuration by which the program takes over what exists, where it refuses that; nil for none.
 	TakeOver func(config map[string]string) error
-	// StopsAtErrors has the engine stop at the failures that are tried. Where it goes on (pkg/v3 v3.259.0), it waits for ever
-	// when the deletion before a replacement fails, since the program is never told what became of the resource: steps that
-	// delete first always stop, and setups with dependencies across replacements have to say so.
-	StopsAtErrors bool
 	// Close removes what the setup needed on this machine; nil for nothing.
 	Close func()
 }
