@@ -716,7 +716,7 @@ func TestIngressThatIsGivenLetsTheProberIn(t *testing.T) {
 		}
 	}
 	want := map[string]any{"10.9.0.0/16": "10.9.0.0/16", "2001:db8::/56": "2001:db8::/56", "group-app": "sg-app", "prober": "egress-prober-group.id",
-		"self": "egress-security-group-eu-west-1a.id"}
+		"self": "egress-security-group-eu-west-1a.id", "too-big": "0.0.0.0/0", "expired": "0.0.0.0/0", "too-big-ipv6": "::/0", "expired-ipv6": "::/0"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -760,6 +760,29 @@ func TestASuccessorMayAskItsPredecessorForTheConnectionsAndNothingElse(t *testin
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
+		}
+	}
+}
+
+// What a router of the Internet says of a packet reaches the instance, and through it the client.
+func TestRoutersMaySayWhatBecameOfAPacket(t *testing.T) {
+	for ipv6, want := range map[bool]map[string]any{
+		false: {"too-big": []any{"icmp", 3.0, 4.0, "0.0.0.0/0", nil}, "expired": []any{"icmp", 11.0, 0.0, "0.0.0.0/0", nil}},
+		true: {
+			"too-big": []any{"icmp", 3.0, 4.0, "0.0.0.0/0", nil}, "expired": []any{"icmp", 11.0, 0.0, "0.0.0.0/0", nil},
+			"too-big-ipv6": []any{"icmpv6", 2.0, 0.0, nil, "::/0"}, "expired-ipv6": []any{"icmpv6", 3.0, 0.0, nil, "::/0"},
+		},
+	} {
+		args := newArgs("a")
+		args.NAT64 = ipv6
+		got := map[string]any{}
+		for name, r := range run(t, args).Named("aws:vpc/securityGroupIngressRule:SecurityGroupIngressRule") {
+			if key, ok := strings.CutPrefix(name, "egress-ingress-eu-west-1a-"); ok && strings.HasPrefix(fmt.Sprint(r.Inputs["ipProtocol"]), "icmp") {
+				got[key] = []any{r.Inputs["ipProtocol"], r.Inputs["fromPort"], r.Inputs["toPort"], r.Inputs["cidrIpv4"], r.Inputs["cidrIpv6"]}
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("IPv6 %v (-want +got):\n%s", ipv6, diff)
 		}
 	}
 }

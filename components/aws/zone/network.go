@@ -38,7 +38,7 @@ func (z *Zone) securityGroup() (err error) {
 	}
 	for _, cidr := range slices.Sorted(slices.Values(z.args.IngressCIDRs)) {
 		args := &vpc.SecurityGroupIngressRuleArgs{}
-		if strings.Contains(cidr, ":") {
+		if ipv6(cidr) {
 			args.CidrIpv6 = pulumi.String(cidr)
 		} else {
 			args.CidrIpv4 = pulumi.String(cidr)
@@ -52,11 +52,39 @@ func (z *Zone) securityGroup() (err error) {
 			return err
 		}
 	}
+	if err := z.admitNews(); err != nil {
+		return err
+	}
 	// A successor asks its predecessor for the connections, whoever else may come in.
 	return z.admit("self", &vpc.SecurityGroupIngressRuleArgs{
 		ReferencedSecurityGroupId: z.group.ID(), IpProtocol: pulumi.String("tcp"), FromPort: pulumi.Int(natzone.HealthPort), ToPort: pulumi.Int(natzone.HealthPort),
 	})
 }
+
+// admitNews lets in what routers on the way say of a packet: that it is too big, and that it has passed too many of them. AWS has a
+// group drop these messages without a rule, whatever connection they are about; natd passes them on to the client.
+func (z *Zone) admitNews() error {
+	for _, news := range []struct {
+		key, protocol string
+		kind, code    int // fields of the message, by RFC 792 and RFC 4443
+	}{{"too-big", "icmp", 3, 4}, {"expired", "icmp", 11, 0}, {"too-big-ipv6", "icmpv6", 2, 0}, {"expired-ipv6", "icmpv6", 3, 0}} {
+		args := &vpc.SecurityGroupIngressRuleArgs{IpProtocol: pulumi.String(news.protocol), FromPort: pulumi.Int(news.kind), ToPort: pulumi.Int(news.code)}
+		switch {
+		case news.protocol == "icmp":
+			args.CidrIpv4 = pulumi.String("0.0.0.0/0")
+		case slices.ContainsFunc(z.args.IngressCIDRs, ipv6):
+			args.CidrIpv6 = pulumi.String("::/0")
+		default:
+			continue
+		}
+		if err := z.admit(news.key, args); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func ipv6(cidr string) bool { return strings.Contains(cidr, ":") }
 
 // admit lets in what args name, of every protocol if they name none.
 func (z *Zone) admit(key string, args *vpc.SecurityGroupIngressRuleArgs) error {

@@ -134,7 +134,13 @@ func checkPorts(r sgRule, in sim.Object) error {
 		if !from || !to || r.From < 0 || r.To > 65535 || r.From > r.To {
 			return refuse("InvalidParameterValue", "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.")
 		}
-	case slices.Contains([]string{"icmp", "icmpv6"}, r.Protocol):
+	case slices.Contains([]string{"icmp", "icmpv6"}, r.Protocol): // a type and a code of it; -1 is all of them
+		if !from && !to && r.Protocol == "icmpv6" {
+			return nil
+		}
+		if !from || !to || r.From < -1 || r.From > 255 || r.To < -1 || r.To > 255 || r.From == -1 && r.To != -1 {
+			return refuse("InvalidParameterValue", "ICMP code (%d) or type (%d) is out of range", r.To, r.From)
+		}
 	case err != nil || n < 0 || n > 255:
 		return refuse("InvalidParameterValue", "Invalid value '%s' for IP protocol. Unknown protocol.", r.Protocol)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -660,4 +661,29 @@ func TestAnInstanceWithADocumentThatNatdRefusesDoesNotServe(t *testing.T) {
 	if way := w.way(); way.Hop != aws.HopGateway || !way.Works {
 		t.Errorf("the routes are %s", way)
 	}
+}
+
+func TestRulesNameTypesAndCodesOfICMP(t *testing.T) {
+	w := newWorld(t, aws.Options{}).network()
+	for name, in := range map[string]o{
+		"too big": {"fromPort": 3.0, "toPort": 4.0}, "all": {"fromPort": -1.0, "toPort": -1.0}, "all codes": {"fromPort": 11.0, "toPort": -1.0},
+		"all of version 6": {"ipProtocol": "icmpv6", "cidrIpv6": "::/0"},
+	} {
+		w.make(name, ingressType, icmp(w, in))
+	}
+	for name, in := range map[string]o{
+		"nothing": {}, "no code": {"fromPort": 3.0}, "no such type": {"fromPort": 256.0, "toPort": 0.0}, "one code of all types": {"fromPort": -1.0, "toPort": 4.0},
+	} {
+		refused(t, w.try(name, ingressType, icmp(w, in)), "InvalidParameterValue", "")
+	}
+}
+
+// icmp is a rule of the world's group, with what in says.
+func icmp(w *world, in o) o {
+	rule := o{"securityGroupId": w.id["sg"], "ipProtocol": "icmp"}
+	maps.Copy(rule, in)
+	if rule["cidrIpv6"] == nil {
+		rule["cidrIpv4"] = "0.0.0.0/0"
+	}
+	return rule
 }
