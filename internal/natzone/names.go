@@ -89,6 +89,15 @@ func DefaultHealing() Healing {
 	return Healing{Dwell: Duration(5 * time.Minute), Pause: Duration(30 * time.Minute)}
 }
 
+// Idle UDP flows: of one question and its answer, or one direction, and of more. A security group tracks them for 60 s and 180 s at
+// most, so that these are as long as natd can have them: it forgets a flow TrackingMargin before the group does. Then whatever the
+// client sends next begins a flow that both know, instead of one whose answers the group drops.
+const (
+	UDPTimeout       = 60*time.Second - TrackingMargin
+	UDPStreamTimeout = 180*time.Second - TrackingMargin
+	TrackingMargin   = 10 * time.Second
+)
+
 // DefaultTuning closes idle connections when the NAT gateway does.
 func DefaultTuning() Tuning { return Tuning{EstablishedTimeout: Duration(350 * time.Second)} }
 

@@ -273,7 +273,7 @@ func (b *builder) launch() error {
 			Ready: slices.Concat(b.roles.Ready, b.watch.Ready, []pulumi.Resource{b.agent}),
 		}
 		if b.found.nitro {
-			args.EstablishedTimeout = i.establishedTimeout()
+			args.Tracking = i.tracking()
 		}
 		if b.args.Ingress != nil {
 			args.ProberSecurityGroup = b.watch.ProberSecurityGroupID

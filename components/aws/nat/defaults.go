@@ -53,10 +53,13 @@ func (i Instance) tuning() natzone.Tuning {
 	return *i.Tuning
 }
 
-// establishedTimeout of EC2's own connection tracking, in seconds: a little longer than natd's, so that natd, which tells both
-// ends, is the one that closes. EC2's default is five days, or with the newest types 350 s whatever natd's is.
-func (i Instance) establishedTimeout() int {
-	return min(int(time.Duration(i.tuning().EstablishedTimeout).Seconds())+10, 432000)
+// tracking of EC2: a little longer than natd's, so that natd, which tells both ends, is the one that closes. EC2's default for TCP is
+// five days, or with the newest types 350 s whatever natd's is.
+func (i Instance) tracking() *zone.Tracking {
+	seconds := func(natd time.Duration) int { return int((natd + natzone.TrackingMargin) / time.Second) }
+	return &zone.Tracking{
+		TCPEstablished: min(seconds(time.Duration(i.tuning().EstablishedTimeout)), 432000), UDP: seconds(natzone.UDPTimeout), UDPStream: seconds(natzone.UDPStreamTimeout),
+	}
 }
 
 func or[T comparable](value, otherwise T) T {

@@ -446,7 +446,7 @@ func TestALaunchTemplateIsHardened(t *testing.T) {
 		"networkInterfaces": []any{map[string]any{
 			"associatePublicIpAddress": "true", "deleteOnTermination": "true", "deviceIndex": 0.0,
 			"securityGroups":                  []any{"egress-security-group-eu-west-1a.id"},
-			"connectionTrackingSpecification": map[string]any{"tcpEstablishedTimeout": 360.0},
+			"connectionTrackingSpecification": map[string]any{"tcpEstablishedTimeout": 360.0, "udpTimeout": 60.0, "udpStreamTimeout": 180.0},
 		}},
 	}
 	for key, value := range want {

@@ -56,6 +56,10 @@ type Standby struct {
 	Given *GivenAddress
 }
 
+// Tracking says when a security group forgets what is idle, in seconds: a TCP connection after 60 to 432000, a UDP flow of one question
+// and its answer after 30 to 60, and of more after 60 to 180.
+type Tracking struct{ TCPEstablished, UDP, UDPStream int }
+
 // LaunchArgs describe the group.
 type LaunchArgs struct {
 	// UserData of the launch template, not encoded.
@@ -67,9 +71,8 @@ type LaunchArgs struct {
 	// Types in order of preference, at least one.
 	Types []string
 	Spot  bool
-	// EstablishedTimeout of the security group's connection tracking, in seconds; 0 leaves it to the type, for those that
-	// cannot set it.
-	EstablishedTimeout int
+	// Tracking of the security group; nil leaves it to the type, for those that cannot set it.
+	Tracking           *Tracking
 	VolumeGiB          int
 	KMSKeyARN, KeyName string
 	DetailedMonitoring bool

@@ -35,9 +35,9 @@ func (z *Zone) template(args *LaunchArgs) (*ec2.LaunchTemplate, error) {
 		DeviceIndex:              pulumi.Int(0),
 		SecurityGroups:           append(pulumi.StringArray{z.group.ID()}, args.SecurityGroups...),
 	}
-	if args.EstablishedTimeout > 0 {
+	if t := args.Tracking; t != nil {
 		nic.ConnectionTrackingSpecification = &ec2.LaunchTemplateNetworkInterfaceConnectionTrackingSpecificationArgs{
-			TcpEstablishedTimeout: pulumi.Int(args.EstablishedTimeout),
+			TcpEstablishedTimeout: pulumi.Int(t.TCPEstablished), UdpTimeout: pulumi.Int(t.UDP), UdpStreamTimeout: pulumi.Int(t.UDPStream),
 		}
 	}
 	if args.IPv6 {

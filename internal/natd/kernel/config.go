@@ -29,9 +29,11 @@ type Config struct {
 	HealthPort uint16
 	// IPv6 turns the forwarding of IPv6 on too, for NAT64.
 	IPv6 bool
-	// EstablishedTimeout of an idle TCP connection; MaxConnections tracked, 0 for [ConnectionLimit] of the memory.
-	EstablishedTimeout time.Duration
-	MaxConnections     int
+	// EstablishedTimeout of an idle TCP connection, UDPTimeout of a UDP flow, UDPStreamTimeout of one that has gone on for two seconds
+	// with answers. Whole seconds; 0 leaves the kernel's.
+	EstablishedTimeout, UDPTimeout, UDPStreamTimeout time.Duration
+	// MaxConnections tracked, 0 for [ConnectionLimit] of the memory.
+	MaxConnections int
 }
 
 // MidStream is the treatment of TCP packets that belong to no known connection and do not begin one: after a failover, a reboot, or

@@ -37,7 +37,8 @@ var (
 func example() Config {
 	return Config{
 		Outside: "eth0", Address: address, Primary: primary, Clients: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")},
-		MidStream: Reset, HealthPort: 9465, EstablishedTimeout: 350e9, MaxConnections: 65536,
+		MidStream: Reset, HealthPort: 9465, EstablishedTimeout: 350e9, UDPTimeout: 50e9, UDPStreamTimeout: 170e9,
+		MaxConnections: 65536,
 	}
 }
 

@@ -257,6 +257,47 @@ func (n *network) packets(t testing.TB) net.PacketConn {
 	return c
 }
 
+// The kernel by itself forgets UDP after 30 s and 120 s, and takes a flow for a lasting one when it has had answers for two seconds.
+func TestAUDPFlowIsKeptAlmostAsLongAsASecurityGroupCanKeepIt(t *testing.T) {
+	n := newNetwork(t)
+	_, err := n.open(t).Converge(example())
+	must(t, err)
+	server := n.packets(t)
+	go func() {
+		for buffer := make([]byte, 64); ; {
+			m, from, err := server.ReadFrom(buffer)
+			if err != nil {
+				return
+			}
+			_, _ = server.WriteTo(buffer[:m], from)
+		}
+	}()
+	var client net.Conn
+	n.in(t, n.client, func() {
+		client, err = net.Dial("udp4", server.LocalAddr().String())
+		must(t, err)
+	})
+	defer client.Close()
+	ct, err := conntrack.Dial(nil)
+	must(t, err)
+	defer ct.Close()
+	for _, want := range []uint32{50, 170} {
+		must(t, exchange(client, patience))
+		flows, err := ct.Dump(nil)
+		must(t, err)
+		i := slices.IndexFunc(flows, func(f conntrack.Flow) bool {
+			return f.TupleOrig.IP.SourceAddress == clientIP && f.TupleOrig.Proto.Protocol == unix.IPPROTO_UDP
+		})
+		if i < 0 {
+			t.Fatal("the flow is not tracked")
+		}
+		if left := flows[i].Timeout; left > want || left < want-5 {
+			t.Errorf("the flow is kept for %d s more, want %d", left, want)
+		}
+		time.Sleep(2100 * time.Millisecond)
+	}
+}
+
 func transaction(t testing.TB) *nftables.Conn {
 	t.Helper()
 	nft, err := newTransaction()

@@ -48,8 +48,13 @@ func settings(c Config, memory uint64) []setting {
 		{path: "net/netfilter/nf_conntrack_buckets", value: limit, least: true, optional: true},
 		{path: "net/netfilter/nf_conntrack_max", value: limit, optional: true},
 	}
-	if c.EstablishedTimeout > 0 {
-		list = append(list, setting{path: "net/netfilter/nf_conntrack_tcp_timeout_established", value: strconv.Itoa(int(c.EstablishedTimeout / time.Second))})
+	for _, timeout := range []struct {
+		name  string
+		value time.Duration
+	}{{"tcp_timeout_established", c.EstablishedTimeout}, {"udp_timeout", c.UDPTimeout}, {"udp_timeout_stream", c.UDPStreamTimeout}} {
+		if timeout.value > 0 {
+			list = append(list, setting{path: "net/netfilter/nf_conntrack_" + timeout.name, value: strconv.Itoa(int(timeout.value / time.Second))})
+		}
 	}
 	if c.IPv6 {
 		list = append(list,

@@ -173,7 +173,9 @@ func TestWrongGroupsAndTemplatesAreRefused(t *testing.T) {
 	for name, change := range map[string]o{
 		"type": {"instanceType": "c99.large"}, "user data": {"userData": "not base64!"}, "long": {"userData": strings.Repeat("AAAA", 6000)},
 		"group": {"networkInterfaces": []any{o{"securityGroups": []any{"sg-none"}}}}, "both": {"vpcSecurityGroupIds": []any{w.id["sg"]}},
-		"timeout": {"networkInterfaces": []any{o{"connectionTrackingSpecification": o{"tcpEstablishedTimeout": 59.0}}}},
+		"timeout":    {"networkInterfaces": []any{o{"connectionTrackingSpecification": o{"tcpEstablishedTimeout": 59.0}}}},
+		"UDP":        {"networkInterfaces": []any{o{"connectionTrackingSpecification": o{"udpTimeout": 61.0}}}},
+		"UDP stream": {"networkInterfaces": []any{o{"connectionTrackingSpecification": o{"udpStreamTimeout": 181.0}}}},
 	} {
 		in := w.template("")
 		for k, v := range change {

@@ -120,6 +120,11 @@ func singleRule(s *state, in sim.Object, egress bool) (*securityGroup, sgRule, e
 	return g, r, checkPorts(r, in)
 }
 
+// icmp says whether there can be messages of that type and code; -1 is all of them.
+func icmp(kind, code int) bool {
+	return kind >= -1 && kind <= 255 && code >= -1 && code <= 255 && (kind != -1 || code == -1)
+}
+
 // checkPorts refuses ports without a protocol that has them, and the other way round.
 func checkPorts(r sgRule, in sim.Object) error {
 	_, from := in["fromPort"]
@@ -134,11 +139,9 @@ func checkPorts(r sgRule, in sim.Object) error {
 		if !from || !to || r.From < 0 || r.To > 65535 || r.From > r.To {
 			return refuse("InvalidParameterValue", "Invalid value for portRange. Must specify both from and to ports with TCP/UDP.")
 		}
-	case slices.Contains([]string{"icmp", "icmpv6"}, r.Protocol): // a type and a code of it; -1 is all of them
-		if !from && !to && r.Protocol == "icmpv6" {
-			return nil
-		}
-		if !from || !to || r.From < -1 || r.From > 255 || r.To < -1 || r.To > 255 || r.From == -1 && r.To != -1 {
+	case r.Protocol == "icmpv6" && !from && !to: // all of it
+	case slices.Contains([]string{"icmp", "icmpv6"}, r.Protocol):
+		if !from || !to || !icmp(r.From, r.To) {
 			return refuse("InvalidParameterValue", "ICMP code (%d) or type (%d) is out of range", r.To, r.From)
 		}
 	case err != nil || n < 0 || n > 255:
