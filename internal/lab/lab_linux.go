@@ -158,15 +158,15 @@ func (l *Lab) core() error {
 	if l.router, err = newRouter(rt, l.options.VPC); err != nil {
 		return err
 	}
-	out, in, err := connect(rt, "igw", gateway, "vpc", nil)
+	out, in, err := connect(jumbo, rt, "igw", gateway, "vpc", nil)
 	if err != nil {
 		return err
 	}
-	wan, backbone, err := connect(gateway, "wan", internet, "vpc", nil)
+	wan, backbone, err := connect(usual, gateway, "wan", internet, "vpc", nil)
 	if err != nil {
 		return err
 	}
-	edge, home, err := connect(internet, "region", region, "wan", nil)
+	edge, home, err := connect(usual, internet, "region", region, "wan", nil)
 	if err != nil {
 		return err
 	}
@@ -189,6 +189,8 @@ func (l *Lab) core() error {
 		home.address(host(Outside)), home.neighbor(backboneB, edge), home.route(0, everywhere, backboneB),
 		lo.address(host(Services)),
 		l.router.know(InternetGateway, out, gatewayIn),
+		// What is too large for the Internet is dropped there, and nobody is told.
+		gateway.replace("silence", chain{nftables.ChainHookOutput, *nftables.ChainPriorityFilter, nftables.ChainTypeFilter, []rule{drop()}}),
 		l.Translate(nil),
 	)
 }
@@ -207,7 +209,7 @@ func (l *Lab) subnets() error {
 				return err
 			}
 			h := &Host{Namespace: n, Address: nth(s.CIDR, 10)}
-			port, eth, err := connect(l.router.Namespace, l.router.port(), n, "eth0", nil)
+			port, eth, err := connect(jumbo, l.router.Namespace, l.router.port(), n, "eth0", nil)
 			if err != nil {
 				return err
 			}

@@ -16,14 +16,20 @@ type end struct {
 	link netlink.Link
 }
 
-// connect joins two namespaces by a pair of interfaces, both up. The address of the hardware at b is chosen by the
-// kernel when it is nil.
-func connect(a *Namespace, nameA string, b *Namespace, nameB string, hardwareB net.HardwareAddr) (endA, endB end, err error) {
+// Sizes of packets, in bytes: in a VPC, and beyond it.
+const (
+	jumbo = 9001
+	usual = 1500
+)
+
+// connect joins two namespaces by a pair of interfaces, both up, for packets of that size. The address of the hardware at b is chosen
+// by the kernel when it is nil.
+func connect(size int, a *Namespace, nameA string, b *Namespace, nameB string, hardwareB net.HardwareAddr) (endA, endB end, err error) {
 	wrap := func(err error) error {
 		return fmt.Errorf("link %s/%s to %s/%s: %w", a.name, nameA, b.name, nameB, err)
 	}
 	attrs := netlink.NewLinkAttrs()
-	attrs.Name = nameA
+	attrs.Name, attrs.MTU = nameA, size
 	pair := &netlink.Veth{LinkAttrs: attrs, PeerName: nameB, PeerNamespace: netlink.NsFd(int(b.ns)), PeerHardwareAddr: hardwareB}
 	if err := a.links.LinkAdd(pair); err != nil {
 		return endA, endB, wrap(err)

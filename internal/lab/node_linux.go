@@ -110,10 +110,10 @@ func (n *Node) boot() error {
 	}
 	n.Namespace = space
 	// A port of the router is never used twice: the kernel takes an old one away when it likes.
-	if n.port, n.eth, err = connect(n.lab.router.Namespace, n.lab.router.port(), space, "eth0", n.hardware); err != nil {
+	if n.port, n.eth, err = connect(jumbo, n.lab.router.Namespace, n.lab.router.port(), space, "eth0", n.hardware); err != nil {
 		return err
 	}
-	if n.here, n.manage, err = connect(n.lab.Region, n.lab.router.port(), space, "manage", nil); err != nil {
+	if n.here, n.manage, err = connect(usual, n.lab.Region, n.lab.router.port(), space, "manage", nil); err != nil {
 		return err
 	}
 	err = errors.Join(

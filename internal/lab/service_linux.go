@@ -173,8 +173,8 @@ func (s *service) lay() error {
 	}
 	for name, text := range map[string]string{
 		"run/bus.conf": bus, "users": users, "machine-id": strings.ReplaceAll(s.eth.link.Attrs().HardwareAddr.String(), ":", "") + strings.Repeat("0", 20) + "\n",
-		// What Amazon Linux brings, for this interface instead of those with its drivers. Without its MTU: the lab has one.
-		"lib/80-ec2.network": "[Match]\nMACAddress=" + s.eth.link.Attrs().HardwareAddr.String() + "\n\n[Network]\nDHCP=yes\nIPv6DuplicateAddressDetection=0\nLLMNR=no\n\n" +
+		// What Amazon Linux brings, for this interface instead of those with its drivers.
+		"lib/80-ec2.network": "[Match]\nMACAddress=" + s.eth.link.Attrs().HardwareAddr.String() + "\n\n[Link]\nMTUBytes=" + fmt.Sprint(jumbo) + "\n\n[Network]\nDHCP=yes\nIPv6DuplicateAddressDetection=0\nLLMNR=no\n\n" +
 			"[DHCPv4]\nUseHostname=no\n",
 	} {
 		errs = append(errs, os.WriteFile(at(name), []byte(text), 0o644))

@@ -20,7 +20,10 @@ const (
 // the interface anew whenever a secondary address has come or gone: networkd then gives up address and default route until a DHCP
 // server has answered, and clients are cut off. Of all values only dhcp has it keep both (systemd 252, that of Amazon Linux 2023:
 // dhcp-on-stop and yes do not). Since 257 it is another name of dynamic.
-const NetworkSettings = "[Network]\nKeepConfiguration=dhcp"
+//
+// The interface takes packets of 9001 bytes, and the Internet, which drops larger ones and tells nobody, 1500. With a default route that
+// says so the kernel itself tells clients. Neighbors in the subnet still get 9001.
+const NetworkSettings = "[Network]\nKeepConfiguration=dhcp\n\n[DHCPv4]\nRouteMTUBytes=1500"
 
 // ErrNoAgent is returned by [AgentOf] for user data without a document.
 var ErrNoAgent = errors.New("no document between lines of " + AgentMarker)

@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -22,8 +23,8 @@ const (
 )
 
 // narrow puts the Internet's size of packets between the instance and the server, whose own interface takes as much as the VPC's. What
-// is too large is lost on the way, and the ICMP message that says so is lost too.
-func (n *network) narrow(t testing.TB) {
+// is too large is lost on the way. An ICMP message says so to the client, unless that is silent.
+func (n *network) narrow(t testing.TB, silent bool) {
 	t.Helper()
 	hop := n.server
 	peer, err := netns.New()
@@ -41,7 +42,9 @@ func (n *network) narrow(t testing.TB) {
 		must(t, err)
 		must(t, netlink.AddrDel(lo, own))
 		must(t, netlink.RouteAdd(&netlink.Route{Dst: own.IPNet, Gw: net.ParseIP("203.0.113.2")}))
-		dropsICMP(t)
+		if silent {
+			dropsICMP(t)
+		}
 	})
 	for _, end := range []struct {
 		ns   netns.NsHandle
@@ -105,18 +108,72 @@ func bulk(c net.Conn) error {
 	return <-sent
 }
 
-func TestBulkGoesThroughThoughTheInternetTakesSmallerPacketsThanTheVPC(t *testing.T) {
-	n := newNetwork(t)
-	n.narrow(t)
-	_, err := n.open(t).Converge(example())
+// unfragmented sends packets of 3000 bytes that nobody may take apart, until the system knows of a smaller size on the way, or the time
+// is over. It returns the size that the system knows.
+func unfragmented(t testing.TB, c *net.UDPConn, within time.Duration) (size int) {
+	t.Helper()
+	raw, err := c.SyscallConn()
 	must(t, err)
-	to := n.serve(t)
-	c, seen, err := n.dial(t, n.client, to)
-	must(t, err)
-	if seen.Addr() != address {
-		t.Errorf("the server saw %s, not %s", seen.Addr(), address)
+	control := func(f func(fd int) error) {
+		t.Helper()
+		var failed error
+		must(t, raw.Control(func(fd uintptr) { failed = f(int(fd)) }))
+		must(t, failed)
 	}
-	if err := bulk(c); err != nil {
-		t.Errorf("a connection that was established: %v", err)
+	control(func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU_DISCOVER, unix.IP_PMTUDISC_DO)
+	})
+	deadline, tick := time.After(within), time.NewTicker(10*time.Millisecond)
+	defer tick.Stop()
+	for waits := true; waits; {
+		select {
+		case <-deadline:
+			waits = false
+		case <-tick.C:
+			_, err := c.Write(make([]byte, 2*internet))
+			waits = !errors.Is(err, unix.EMSGSIZE)
+		}
+	}
+	control(func(fd int) (err error) {
+		size, err = unix.GetsockoptInt(fd, unix.SOL_IP, unix.IP_MTU)
+		return err
+	})
+	return size
+}
+
+func TestWhatARouterSaysOfTheSizeReachesTheClient(t *testing.T) {
+	for silent, want := range map[bool]int{false: internet, true: jumbo} {
+		n := newNetwork(t)
+		n.narrow(t, silent)
+		_, err := n.open(t).Converge(example())
+		must(t, err)
+		server := n.packets(t)
+		var c *net.UDPConn
+		n.in(t, n.client, func() {
+			c, err = net.DialUDP("udp4", nil, server.LocalAddr().(*net.UDPAddr))
+			must(t, err)
+		})
+		defer c.Close()
+		if size := unfragmented(t, c, silence); size != want {
+			t.Errorf("silent %v: the client knows of packets of %d bytes, want %d", silent, size, want)
+		}
+	}
+}
+
+func TestBulkGoesThroughThoughTheInternetTakesSmallerPacketsThanTheVPC(t *testing.T) {
+	for _, silent := range []bool{false, true} {
+		n := newNetwork(t)
+		n.narrow(t, silent)
+		_, err := n.open(t).Converge(example())
+		must(t, err)
+		to := n.serve(t)
+		c, seen, err := n.dial(t, n.client, to)
+		must(t, err)
+		if seen.Addr() != address {
+			t.Errorf("the server saw %s, not %s", seen.Addr(), address)
+		}
+		if err := bulk(c); err != nil {
+			t.Errorf("a connection that was established, routers silent %v: %v", silent, err)
+		}
 	}
 }

@@ -3,6 +3,7 @@ package kernel
 import (
 	"context"
 	"errors"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -248,5 +249,48 @@ func TestTheAddressGoesEvenWhenTheNetworkServiceHasMadeItItsOwn(t *testing.T) {
 	a.on(t, false)
 	if !a.node.Connected() {
 		t.Error("the instance is off the network")
+	}
+}
+
+// size of packets that the instance's route to a destination is for; 0 for the interface's.
+func (a *amazon) size(t *testing.T, destination string) (size int) {
+	t.Helper()
+	must(t, a.node.Do(func() error {
+		link, err := netlink.LinkByName("eth0")
+		if err != nil {
+			return err
+		}
+		routes, err := netlink.RouteList(link, unix.AF_INET)
+		for _, r := range routes {
+			if r.Dst.String() == destination {
+				size = r.MTU
+				return err
+			}
+		}
+		return errors.Join(err, errors.New("no route to "+destination))
+	}))
+	return size
+}
+
+// The Internet drops what is too large and tells nobody. The instance has to tell, whose own interface takes as much as the client's.
+func TestTheInstanceTellsClientsHowLargeAPacketTheInternetTakes(t *testing.T) {
+	for settings, want := range map[string]struct{ client, way int }{
+		"[Network]\nKeepConfiguration=dhcp": {jumbo, 0}, natzone.NetworkSettings: {internet, internet},
+	} {
+		a := boot(t, settings)
+		a.listed.Store(true)
+		a.refresh(t) // the interface is configured anew
+		var c *net.UDPConn
+		must(t, a.lab.Host(a.tables[0]).Do(func() (err error) {
+			c, err = net.DialUDP("udp4", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(lab.FirstServer, 9)))
+			return err
+		}))
+		defer c.Close()
+		if size := unfragmented(t, c, silence); size != want.client {
+			t.Errorf("with %q the client knows of packets of %d bytes, want %d", settings, size, want.client)
+		}
+		if way, near := a.size(t, "0.0.0.0/0"), a.size(t, "10.0.0.0/24"); way != want.way || near != 0 {
+			t.Errorf("with %q the default route is for packets of %d bytes, that of the subnet for %d", settings, way, near)
+		}
 	}
 }
