@@ -928,17 +928,18 @@ func TestAStackThatCannotBeNamedIsRefused(t *testing.T) {
 // Not parallel: it counts the goroutines of the process.
 func TestRunsLeaveNoGoroutinesBehind(t *testing.T) {
 	const runs = 20
-	y := newToy(t, things(map[string]int{"a": 1}))
+	y := newToy(t, staged(0, nil))
 	y.up(t, nil)
 	before := runtime.NumGoroutine()
 	for i := range runs {
-		y.up(t, things(map[string]int{"a": i}))
+		y.up(t, staged(i, nil))
 	}
 	y.Close()
 	// What a run has stopped ends in its own time.
 	for deadline := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; runtime.Gosched() {
 		if time.Now().After(deadline) {
-			t.Fatalf("%d goroutines before, %d after %d runs", before, runtime.NumGoroutine(), runs)
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines before, %d after %d runs:\n%s", before, runtime.NumGoroutine(), runs, stacks[:runtime.Stack(stacks, true)])
 		}
 	}
 }

@@ -15,10 +15,12 @@ import (
 	"maps"
 	"net"
 	"net/netip"
+	"reflect"
 	"runtime/debug"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"unsafe"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 	pulumirpc "github.com/pulumi/pulumi/sdk/v3/proto/go"
@@ -51,7 +53,10 @@ func Run(ctx context.Context, program pulumi.RunFunc, info pulumi.RunInfo) error
 	if err != nil {
 		return err
 	}
-	defer func() { _ = run.Close() }()
+	defer func() {
+		_ = run.Close()
+		stopHooks(run)
+	}()
 	if err = pulumi.RunWithContext(run, recovering); err == nil {
 		return done(ctx, info.MonitorAddr)
 	}
@@ -60,6 +65,33 @@ func Run(ctx context.Context, program pulumi.RunFunc, info pulumi.RunInfo) error
 		return errors.Join(several.WrappedErrors()...)
 	}
 	return err
+}
+
+// stopHooks stops the server at which the engine calls the program's hooks. The SDK (v3.276.0) has no call that does it:
+// Context.Close leaves the server, and with it all that the hooks refer to, which is the whole program, to the end of the
+// process. Where an SDK has other fields, nothing is stopped.
+func stopHooks(run *pulumi.Context) {
+	server := field(field(reflect.ValueOf(run), "state"), "callbacks")
+	stop, ended := field(server, "stop"), field(field(server, "handle"), "Done")
+	if stop.Kind() != reflect.Chan || ended.Kind() != reflect.Chan {
+		return
+	}
+	stop.Close()
+	go ended.Recv() // the server tells of its end whether anybody listens or not
+}
+
+// field is a field that is not exported, of a struct or of what a pointer points to. It is the zero Value where there is none.
+func field(of reflect.Value, name string) reflect.Value {
+	if of.Kind() == reflect.Pointer {
+		of = of.Elem()
+	}
+	if of.Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	if of = of.FieldByName(name); !of.IsValid() {
+		return of
+	}
+	return reflect.NewAt(of.Type(), unsafe.Pointer(of.UnsafeAddr())).Elem()
 }
 
 // done tells the engine that the program asks for nothing more, and returns when the engine has done what it was asked for:
