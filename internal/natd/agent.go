@@ -180,7 +180,7 @@ func (a *agent) kernelConfig() (kernel.Config, error) {
 	}
 	c := kernel.Config{
 		Outside: outside, Address: a.Config.Address, Primary: a.identity.Primary, Clients: a.clients(), Networks: a.networks,
-		MidStream: kernel.Reset, HealthPort: uint16(a.Config.HealthPort), IPv6: a.Config.NAT64,
+		MidStream: kernel.Reset, HealthPort: uint16(a.Config.HealthPort), SSH: a.Config.SSH, IPv6: a.Config.NAT64,
 		EstablishedTimeout: time.Duration(a.Config.Tuning.EstablishedTimeout), UDPTimeout: natzone.UDPTimeout, UDPStreamTimeout: natzone.UDPStreamTimeout,
 		MaxConnections: a.Config.Tuning.MaxConnections,
 	}

@@ -47,6 +47,8 @@ type Agent struct {
 	MetricInterval  Duration `json:"metricInterval"`
 	// HealthPort of the endpoint on Address; see [Health].
 	HealthPort int `json:"healthPort"`
+	// SSH lets clients reach the instance's SSH. No other port but HealthPort is open to them.
+	SSH bool `json:"ssh,omitempty"`
 }
 
 // Tuning of connection tracking.

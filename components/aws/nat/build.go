@@ -303,7 +303,7 @@ func (b *builder) userData(key string) pulumi.StringOutput {
 		Version: natzone.Version, Name: b.names.Prefix, Zone: key, Region: b.found.account.Region, Address: b.found.addresses[key],
 		Destinations: b.found.destinations, NAT64: b.args.NAT64, ClientCIDRs: b.clients(), Group: n.Group(), LaunchHook: natzone.LaunchHook, TerminateHook: natzone.TerminateHook,
 		Targets: targets(f.targets()), Identity: f.identity(), Tuning: b.args.Instance.tuning(), Restore: f.restore(),
-		MetricNamespace: natzone.MetricNamespace, MetricInterval: natzone.Duration(or(b.args.Observability.MetricInterval, time.Minute)), HealthPort: natzone.HealthPort,
+		MetricNamespace: natzone.MetricNamespace, MetricInterval: natzone.Duration(or(b.args.Observability.MetricInterval, time.Minute)), HealthPort: natzone.HealthPort, SSH: b.args.Instance.KeyName != "",
 	}
 	known := pulumi.StringArray{made.AllocationID, made.PublicIP, made.StandbyID}.ToStringArrayOutput()
 	return pulumi.StringArrayArray{known, b.tables(key)}.ToStringArrayArrayOutput().ApplyT(func(ids [][]string) (string, error) {

@@ -25,8 +25,10 @@ type Config struct {
 	Canary netip.Addr
 	// MidStream says what happens to a client's TCP connection that the kernel does not know.
 	MidStream MidStream
-	// HealthPort is closed to all but Clients and Networks.
+	// HealthPort is open to Clients and Networks, and to nobody else. No other port of the instance is open to them, but with SSH that
+	// of SSH.
 	HealthPort uint16
+	SSH        bool
 	// IPv6 turns the forwarding of IPv6 on too, for NAT64.
 	IPv6 bool
 	// EstablishedTimeout of an idle TCP connection, UDPTimeout of a UDP flow, UDPStreamTimeout of one that has gone on for two seconds

@@ -244,6 +244,52 @@ func TestTheInstancesOwnFlowsOutliveTheSweep(t *testing.T) {
 	}
 }
 
+// The group lets clients in with everything, for it is theirs to send. What the instance itself listens to is not.
+func TestClientsReachTheHealthEndpointAndNoOtherPortOfTheInstance(t *testing.T) {
+	n := newNetwork(t)
+	k := n.open(t)
+	reached := func(port string, from netns.NsHandle, to netip.Addr) bool {
+		l, err := net.Listen("tcp4", ":"+port)
+		must(t, err)
+		defer l.Close()
+		var c net.Conn
+		n.in(t, from, func() { c, err = net.DialTimeout("tcp4", net.JoinHostPort(to.String(), port), silence) })
+		if err != nil && !timedOut(err) {
+			t.Fatal(err)
+		}
+		return err == nil && c.Close() == nil
+	}
+	for _, ssh := range []bool{false, true} {
+		c := example()
+		c.SSH = ssh
+		_, err := k.Converge(c)
+		must(t, err)
+		for port, want := range map[string]bool{"9465": true, "22": ssh, "9100": false} {
+			for _, to := range []netip.Addr{primary, address} {
+				if got := reached(port, n.client, to); got != want {
+					t.Errorf("SSH %v: a client reaches %s:%s: %v", ssh, to, port, got)
+				}
+				if !reached(port, n.instance, to) {
+					t.Errorf("SSH %v: the instance does not reach its own %s:%s", ssh, to, port)
+				}
+			}
+		}
+	}
+	// What the instance asks for is answered, from inside too.
+	to := n.serve(t)
+	_, _, err := n.dial(t, n.instance, to)
+	must(t, err)
+	var l net.Listener
+	n.in(t, n.client, func() {
+		l, err = net.Listen("tcp4", clientIP.String()+":0")
+		must(t, err)
+	})
+	defer l.Close()
+	c, err := net.DialTimeout("tcp4", l.Addr().String(), patience)
+	must(t, err)
+	must(t, c.Close())
+}
+
 // packets is a UDP socket of the server.
 func (n *network) packets(t testing.TB) net.PacketConn {
 	t.Helper()

@@ -63,7 +63,8 @@ func setsOf(c Config) (map[string][]nftables.SetElement, error) {
 }
 
 // inputRules: what arrives for Address and belongs to no connection is dropped. Else the kernel would answer a server that goes on
-// with a connection of a former holder by a reset, before the client has said a word.
+// with a connection of a former holder by a reset, before the client has said a word. The security group lets clients in with all that
+// they send to the Internet, so that the instance's own ports are closed to them here. What comes from elsewhere is the group's.
 func inputRules(c Config) [][]expr.Any {
 	rules := [][]expr.Any{
 		rule(addressIs(destination, c.Address), outside(source), ctState(expr.CtStateBitNEW|expr.CtStateBitINVALID), verdict(expr.VerdictDrop)),
@@ -71,8 +72,24 @@ func inputRules(c Config) [][]expr.Any {
 	if c.HealthPort != 0 {
 		rules = append(rules, rule(tcp(), portIs(c.HealthPort), outside(source), verdict(expr.VerdictDrop)))
 	}
-	return rules
+	rules = append(rules,
+		rule(loopback(), verdict(expr.VerdictAccept)),
+		rule(ctState(expr.CtStateBitESTABLISHED|expr.CtStateBitRELATED), verdict(expr.VerdictAccept)),
+		rule(protocol(unix.IPPROTO_ICMP), verdict(expr.VerdictAccept)),
+		rule(protocol(unix.IPPROTO_UDP), portIs(dhcpClient), verdict(expr.VerdictAccept)))
+	for _, open := range []struct {
+		port uint16
+		is   bool
+	}{{c.HealthPort, c.HealthPort != 0}, {ssh, c.SSH}} {
+		if open.is {
+			rules = append(rules, rule(tcp(), portIs(open.port), verdict(expr.VerdictAccept)))
+		}
+	}
+	return append(rules, rule(inside(source), verdict(expr.VerdictDrop)))
 }
+
+// Ports of the instance that others may speak to.
+const ssh, dhcpClient = 22, 68
 
 // segment is the largest TCP segment that fits the Internet's 1500 bytes: less 20 each for the headers of IPv4 and TCP.
 const segment = 1460
@@ -271,6 +288,15 @@ func outside(f field) []expr.Any {
 	return []expr.Any{load(f), &expr.Lookup{SourceRegister: 1, SetName: insideSet, Invert: true}}
 }
 
+func inside(f field) []expr.Any {
+	return []expr.Any{load(f), &expr.Lookup{SourceRegister: 1, SetName: insideSet}}
+}
+
+// loopback matches what the instance sends to itself. The first interface of every network namespace is its loopback.
+func loopback() []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyIIF, Register: 1}, equal(binaryutil.NativeEndian.PutUint32(1)...)}
+}
+
 // notLinkLocal spares instance metadata, the resolver and the clock.
 func notLinkLocal() []expr.Any {
 	return []expr.Any{load(destination),
@@ -278,9 +304,11 @@ func notLinkLocal() []expr.Any {
 		&expr.Cmp{Op: expr.CmpOpNeq, Register: 1, Data: []byte{169, 254, 0, 0}}}
 }
 
-func tcp() []expr.Any {
-	return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(unix.IPPROTO_TCP)}
+func protocol(number byte) []expr.Any {
+	return []expr.Any{&expr.Meta{Key: expr.MetaKeyL4PROTO, Register: 1}, equal(number)}
 }
+
+func tcp() []expr.Any { return protocol(unix.IPPROTO_TCP) }
 
 func portIs(port uint16) []expr.Any {
 	return []expr.Any{

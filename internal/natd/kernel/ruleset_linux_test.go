@@ -18,7 +18,7 @@ func TestTheKernelListsTheGoldenRuleset(t *testing.T) {
 	for name, change := range map[string]func(*Config){
 		"usual": func(*Config) {},
 		"everything": func(c *Config) {
-			c.MidStream, c.Self, c.Canary = PickUp, true, netip.MustParseAddr("192.0.0.3")
+			c.MidStream, c.Self, c.SSH, c.Canary = PickUp, true, true, netip.MustParseAddr("192.0.0.3")
 			c.Clients = append(c.Clients, netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/29"))
 			c.Networks = []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")}
 		},

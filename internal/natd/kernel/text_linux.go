@@ -78,8 +78,8 @@ func ruleText(exprs []expr.Any) string {
 			loaded = payloadText(e)
 		case *expr.Meta:
 			loaded = fmt.Sprintf("meta %d", e.Key)
-			if e.Key == expr.MetaKeyL4PROTO {
-				loaded = "l4proto"
+			if name, ok := metaNames[e.Key]; ok {
+				loaded = name
 			}
 		case *expr.Ct:
 			loaded = fmt.Sprintf("ct %d", e.Key)
@@ -114,6 +114,11 @@ func ruleText(exprs []expr.Any) string {
 	}
 	return strings.Join(out, " ")
 }
+
+var metaNames = map[expr.MetaKey]string{expr.MetaKeyL4PROTO: "l4proto", expr.MetaKeyIIF: "iif"}
+
+// protocols that rules name.
+var protocols = map[byte]string{unix.IPPROTO_ICMP: "icmp", unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp"}
 
 func payloadText(e *expr.Payload) string {
 	switch {
@@ -167,8 +172,10 @@ func valueText(of string, data []byte) string {
 		return netip.AddrFrom4([4]byte(data)).String()
 	case len(data) == 2:
 		return fmt.Sprint(binary.BigEndian.Uint16(data))
-	case len(data) == 1 && of == "l4proto" && data[0] == 6:
-		return "tcp"
+	case len(data) == 1 && of == "l4proto" && protocols[data[0]] != "":
+		return protocols[data[0]]
+	case len(data) == 4 && of == "iif" && binary.NativeEndian.Uint32(data) == 1:
+		return "lo"
 	}
 	return fmt.Sprintf("%#x", data)
 }
