@@ -211,9 +211,11 @@ type awsTraffic struct {
 
 // awsSetup is one run of the setup.
 type awsSetup struct {
-	ctx      *pulumi.Context
-	config   awsConfig
-	region   string
+	ctx    *pulumi.Context
+	config awsConfig
+	region string
+	// tags of the block over those of aws:defaultTags; nil for none.
+	tags     map[string]string
 	provider *aws.Provider
 	zones    *placed
 	vpc      *vpc.VPC
@@ -224,6 +226,10 @@ type awsSetup struct {
 func readAWS(given Given) (*awsSetup, error) {
 	s := &awsSetup{region: given.Provider["region"]}
 	wrong := decode("aws", given.Block, &s.config)
+	if s.tags, _ = awsDefaultTags(given.Provider); s.tags == nil {
+		s.tags = s.config.Tags
+	}
+	maps.Copy(s.tags, s.config.Tags)
 	return s, wrong.and(s.validate(given))
 }
 
@@ -421,7 +427,7 @@ func (s *awsSetup) asWritten(err error) error { return problem.Map(err, s.writte
 // another block.
 func (s *awsSetup) written(p problem.Problem) problem.Problem {
 	if tag, ok := strings.CutPrefix(p.Field, "aws.nat.tags"); ok {
-		p.Field = "aws.tags" + tag
+		p.Field = s.tagField(tag)
 	}
 	switch {
 	case s.config.VPC != nil:
@@ -430,6 +436,18 @@ func (s *awsSetup) written(p problem.Problem) problem.Problem {
 		p.Field = s.inDiscovery(p.Field)
 	}
 	return p
+}
+
+// tagField is where the user wrote a tag, whose key follows a dot; empty are all of them.
+func (s *awsSetup) tagField(tag string) string {
+	_, own := s.config.Tags[strings.TrimPrefix(tag, ".")]
+	if own || tag == "" && len(s.config.Tags) == len(s.tags) {
+		return "aws.tags" + tag
+	}
+	if tag == "" && len(s.config.Tags) > 0 {
+		return "aws.tags and aws:defaultTags.tags"
+	}
+	return "aws:defaultTags.tags" + tag
 }
 
 // inVPC is the field of the block vpc that a field of nat comes from, or the field itself.

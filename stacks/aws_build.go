@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -66,33 +67,45 @@ func awsProviderArgs(given map[string]string) (*aws.ProviderArgs, problem.List) 
 			*fields.switches[key] = pulumi.Bool(on)
 		}
 	}
-	return args, append(problems, awsProviderBlocks(given, args)...)
-}
-
-// awsProviderBlocks reads the keys that are blocks.
-func awsProviderBlocks(given map[string]string, args *aws.ProviderArgs) (problems problem.List) {
-	block := func(key string, into any, then func()) {
-		text, ok := given[key]
-		if !ok {
-			return
-		}
-		d := json.NewDecoder(strings.NewReader(text))
-		d.DisallowUnknownFields()
-		if err := d.Decode(into); err != nil {
-			problems.Add("aws:"+key, text, "cannot be read: "+err.Error(), "see Pulumi.dev.yaml")
-			return
-		}
-		then()
-	}
-	var role struct{ RoleArn, SessionName, ExternalID, Duration string }
-	block("assumeRole", &role, func() {
+	problems = append(problems, awsBlock(given, "assumeRole", func(role struct{ RoleArn, SessionName, ExternalID, Duration string }) {
 		args.AssumeRole = aws.ProviderAssumeRoleArgs{
 			RoleArn: optional(role.RoleArn), SessionName: optional(role.SessionName), ExternalId: optional(role.ExternalID), Duration: optional(role.Duration),
 		}
-	})
-	var tags struct{ Tags map[string]string }
-	block("defaultTags", &tags, func() { args.DefaultTags = aws.ProviderDefaultTagsArgs{Tags: pulumi.ToStringMap(tags.Tags)} })
-	return problems
+	})...)
+	_, wrong := awsDefaultTags(given)
+	return args, append(problems, wrong...)
+}
+
+// tagsVariable is how the environment variables begin by which the provider takes default tags, too.
+const tagsVariable = "TF_AWS_DEFAULT_TAGS_"
+
+// awsDefaultTags are those of aws:defaultTags, which become tags of the components. The provider gets none: a template for instances, a
+// group and a policy by tags would not have what it adds by itself. For the same reason variables of the environment are refused.
+func awsDefaultTags(given map[string]string) (tags map[string]string, problems problem.List) {
+	problems = awsBlock(given, "defaultTags", func(block struct{ Tags map[string]string }) { tags = block.Tags })
+	for _, variable := range slices.Sorted(slices.Values(os.Environ())) {
+		if name, value, _ := strings.Cut(variable, "="); strings.HasPrefix(name, tagsVariable) {
+			problems.Add(name, value, "is a tag that the provider would add behind the program's back", "put it into aws:defaultTags, and unset the variable")
+		}
+	}
+	return tags, problems
+}
+
+// awsBlock reads a key that is a block, and hands it over if it is there and can be read.
+func awsBlock[T any](given map[string]string, key string, then func(T)) (problems problem.List) {
+	text, ok := given[key]
+	if !ok {
+		return nil
+	}
+	var block T
+	d := json.NewDecoder(strings.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&block); err != nil {
+		problems.Add("aws:"+key, text, "cannot be read: "+err.Error(), "see Pulumi.dev.yaml")
+		return problems
+	}
+	then(block)
+	return nil
 }
 
 func optional(text string) pulumi.StringPtrInput {
@@ -138,7 +151,7 @@ func awsProviderKeys() []string {
 }
 
 func (s *awsSetup) vpcArgs() *vpc.Args {
-	args := &vpc.Args{CIDR: s.config.VPC.CIDR, Zones: map[string]vpc.Zone{}, Tags: s.config.Tags}
+	args := &vpc.Args{CIDR: s.config.VPC.CIDR, Zones: map[string]vpc.Zone{}, Tags: s.tags}
 	for zone, z := range s.config.VPC.Zones {
 		args.Zones[zone] = vpc.Zone(z)
 	}
@@ -158,7 +171,7 @@ func (s *awsSetup) natArgs() (*nat.Args, error) {
 		Zones: map[string]nat.Zone{}, Instance: c.Instance.args(t), Rotation: c.Rotation.args(t),
 		Standby: nat.StandbyMode(c.Standby), SharedStandby: nat.SharedStandby(c.SharedStandby), OnDelete: nat.OnDelete(c.OnDelete),
 		Destinations: c.Destinations, AdoptRoutes: c.AdoptRoutes, NAT64: c.NAT64, Failover: c.Failover.args(t), Observability: c.Observability.args(t),
-		Artefacts: nat.Artefacts(c.Artefacts), PhysicalName: c.PhysicalName, Tags: s.config.Tags,
+		Artefacts: nat.Artefacts(c.Artefacts), PhysicalName: c.PhysicalName, Tags: s.tags,
 	}
 	if c.Ingress != nil {
 		args.Ingress = &nat.Ingress{CIDRs: c.Ingress.CIDRs, SecurityGroups: map[string]pulumi.StringInput{}}

@@ -127,35 +127,47 @@ func stands(t *testing.T, project, name string, config map[string]string, export
 
 // A week after its deployment a stack is refreshed, previewed and rehearsed.
 func TestADeployedStackStandsARefreshAPreviewAndARehearsal(t *testing.T) {
-	t.Run("aws", func(t *testing.T) {
-		t.Parallel()
-		block := object{
-			"vpc": object{"cidr": "10.0.0.0/16", "zones": object{
-				"eu-west-1a": object{"public": "10.0.0.0/24", "private": object{"app": "10.0.1.0/24"}},
-				"eu-west-1b": object{"public": "10.0.16.0/24", "private": object{"app": "10.0.17.0/24"}},
-			}},
-			"nat": object{"instance": object{"types": []any{"c7gn.medium"}}, "artefacts": prebuilt(t)},
-		}
-		config := configured(t, block)
-		const path = "testdata/deployed-aws.json"
-		if *update {
-			cloud := simaws.New(simaws.Options{Region: "eu-west-1", AddressQuota: -1, NoThrottling: true})
-			export := asProvidersWrite(t, deployedIn(t, config, sim.NewServer(simaws.Schema(), cloud)))
-			if err := os.WriteFile(path, export, 0o644); err != nil {
-				t.Fatal(err)
+	for _, test := range []struct{ name, path, defaultTags string }{
+		{"aws", "testdata/deployed-aws.json", ""},
+		{"aws with default tags", "testdata/deployed-aws-tags.json", `{"tags": {"env": "dev", "cost.center": "7"}}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			block := object{
+				"vpc": object{"cidr": "10.0.0.0/16", "zones": object{
+					"eu-west-1a": object{"public": "10.0.0.0/24", "private": object{"app": "10.0.1.0/24"}},
+					"eu-west-1b": object{"public": "10.0.16.0/24", "private": object{"app": "10.0.17.0/24"}},
+				}},
+				"nat": object{"instance": object{"types": []any{"c7gn.medium"}}, "artefacts": prebuilt(t)},
 			}
-		}
-		export, err := os.ReadFile(path)
-		if err != nil {
-			t.Fatalf("%v (run the test with -update-exports to write it)", err)
-		}
-		for _, want := range []string{`"__defaults":[`, `"enableDns64":false`, `"scaleInProtectedInstances":"Ignore"`, `"id":"polynat-launch"`} {
-			if !bytes.Contains(export, []byte(want)) {
-				t.Errorf("%s has no %s, which real providers write", path, want)
+			config := configured(t, block)
+			wanted := []string{`"__defaults":[`, `"enableDns64":false`, `"scaleInProtectedInstances":"Ignore"`, `"id":"polynat-launch"`, `"tagsAll":{`}
+			if test.defaultTags != "" {
+				config["aws:defaultTags"] = test.defaultTags
+				wanted = append(wanted, `"env":"dev"`)
 			}
-		}
-		stands(t, "polynat", "prod", config, export, rehearsal.AWSFromExport)
-	})
+			if *update {
+				cloud := simaws.New(simaws.Options{Region: "eu-west-1", AddressQuota: -1, NoThrottling: true})
+				export := asProvidersWrite(t, deployedIn(t, config, sim.NewServer(simaws.Schema(), cloud)))
+				if err := os.WriteFile(test.path, export, 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			export, err := os.ReadFile(test.path)
+			if err != nil {
+				t.Fatalf("%v (run the test with -update-exports to write it)", err)
+			}
+			for _, want := range wanted {
+				if !bytes.Contains(export, []byte(want)) {
+					t.Errorf("%s has no %s, which real providers write", test.path, want)
+				}
+			}
+			if bytes.Contains(export, []byte(`"tags":{}`)) {
+				t.Errorf("%s has empty tags, which real providers drop", test.path)
+			}
+			stands(t, "polynat", "prod", config, export, rehearsal.AWSFromExport)
+		})
+	}
 	for _, test := range []struct {
 		name     string
 		existing bool

@@ -20,17 +20,18 @@ type change struct {
 // A property that the cloud chooses when it is left out ([Property.Computed]) is no change when it is left out, nor when
 // it is set for the first time to what the cloud has chosen. Nor is one that the provider filled in on one side and that
 // the other side lacks, at any depth: which defaults it writes down differs from one version to the next. A value that is
-// not known yet is a change, and replaces if its property does, as in Terraform.
+// not known yet is a change, and replaces if its property does, as in Terraform. What a program cannot set, the check has
+// made of other inputs: a change of these is enough.
 func diff(r *Resource, state, olds, news Object, ignore []string) []change {
 	names := slices.Sorted(maps.Keys(over(shown(r, state), over(olds, news))))
 	var changes []change
 	for _, name := range names {
-		if name == defaultsKey || ignored(ignore, name) {
+		p, known := r.Inputs[name]
+		if !known || ignored(ignore, name) {
 			continue
 		}
 		was, had := olds[name]
 		is, has := news[name]
-		p := r.Inputs[name]
 		if p.Computed && !has {
 			continue
 		}

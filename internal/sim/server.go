@@ -126,6 +126,9 @@ func (s *Server) Check(_ context.Context, req *pulumirpc.CheckRequest) (*pulumir
 	if len(failures) > 0 {
 		return &pulumirpc.CheckResponse{Failures: wireFailures(failures)}, nil
 	}
+	if c, ok := s.cloud.(Checking); ok {
+		inputs = c.Checked(token, inputs)
+	}
 	wire, err := toWire(inputs)
 	return &pulumirpc.CheckResponse{Inputs: wire}, err
 }
@@ -370,6 +373,12 @@ func (s *Server) DiffConfig(context.Context, *pulumirpc.DiffRequest) (*pulumirpc
 type Configurable interface {
 	// Configure takes the provider's arguments. Those that are blocks come as Pulumi's SDKs send them, as JSON.
 	Configure(args Object)
+}
+
+// Checking is a [Cloud] whose provider changes inputs that passed the check.
+type Checking interface {
+	// Checked returns what becomes of the inputs of a resource of that type. They may hold [Unknown].
+	Checked(typ string, inputs Object) Object
 }
 
 // Configure says what the Server supports.

@@ -130,11 +130,6 @@ func (b *builder) sharedGateway(after []pulumi.Resource) (_ *zone.Gateway, err e
 	return b.shared, err
 }
 
-// untagged keeps even the provider's default tags away from an object of S3, which takes ten, where everything else takes fifty.
-func untagged() s3.BucketObjectv2OverrideProviderPtrInput {
-	return &s3.BucketObjectv2OverrideProviderArgs{DefaultTags: &s3.BucketObjectv2OverrideProviderDefaultTagsArgs{Tags: pulumi.StringMap{}}}
-}
-
 // bucket puts the agent where the instances fetch it. Its key holds its hash, so that an instance which is launched while the
 // agent changes gets the one that its user data expects.
 func (b *builder) bucket() error {
@@ -169,7 +164,7 @@ func (b *builder) bucket() error {
 	}
 	object, err := s3.NewBucketObjectv2(b.ctx, b.childName("agent-"+b.found.architecture), &s3.BucketObjectv2Args{
 		Bucket: name, Key: pulumi.String(b.program.key), Source: pulumi.NewFileAsset(b.natd.Path), SourceHash: pulumi.String(b.natd.SHA256),
-		ContentType: pulumi.String("application/octet-stream"), OverrideProvider: untagged(),
+		ContentType: pulumi.String("application/octet-stream"),
 	}, b.childOpts()...)
 	b.agent, b.component.Bucket = object, name
 	return err

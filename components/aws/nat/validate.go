@@ -114,7 +114,12 @@ func (c *checks) general() {
 	if n := len(c.Tags); n > mostTags {
 		c.Number("tags", n, fmt.Sprintf("is more than %d tags: AWS takes 50 and polynat adds three", mostTags), "take some away")
 	}
+	folded := map[string]string{}
 	for _, k := range sorted(c.Tags) {
+		if other, twice := folded[strings.ToLower(k)]; twice {
+			c.Add("tags."+k, k, "differs from the key "+other+" only in case, which IAM does not tell apart", "leave one of the two out")
+		}
+		folded[strings.ToLower(k)] = k
 		if strings.HasPrefix(strings.ToLower(k), "aws:") {
 			c.Add("tags."+k, k, "begins with aws:, which AWS keeps for itself", "rename it")
 		}

@@ -58,6 +58,11 @@ func (c *Cloud) Create(ctx context.Context, r sim.Request) (id string, outputs s
 // create makes an object and waits until it is ready, or makes one that exists, under its own id. It returns an id when there is an
 // object, ready or not.
 func (c *Cloud) create(ctx context.Context, k kind, r sim.Request, adopted *Existing) (id string, err error) {
+	if adopted == nil {
+		if err := checkTags(r.Type, r.Inputs); err != nil {
+			return "", creating("creating", r, err)
+		}
+	}
 	err = c.change(func(s *state) error {
 		s.adopting = adopted
 		defer func() { s.adopting = nil }()
@@ -110,7 +115,7 @@ func (c *Cloud) show(k kind, typ, id string) (sim.Object, bool) {
 		out = sim.Object{}
 	}
 	maps.Copy(out, d.Outputs)
-	if _, tagged := Schema().Resources[typ].Inputs["tags"]; tagged && slices.Contains(Schema().Resources[typ].Outputs, "tagsAll") {
+	if tagged(typ) {
 		out["tagsAll"] = d.Inputs["tags"]
 		if out["tagsAll"] == nil {
 			out["tagsAll"] = sim.Object{}
@@ -161,6 +166,9 @@ func (c *Cloud) Update(ctx context.Context, r sim.Request) (sim.Object, error) {
 	k, err := kindFor(r.Type)
 	if err != nil {
 		return nil, err
+	}
+	if err := checkTags(r.Type, r.Inputs); err != nil {
+		return nil, creating("updating", r, err)
 	}
 	var old sim.Object
 	err = c.change(func(s *state) error {

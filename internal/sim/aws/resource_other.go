@@ -414,7 +414,7 @@ var messageRecords = map[string]record{
 	bucketType:                         {name: by("bucket"), check: checkBucket, out: bucketOut, remove: removeBucket},
 	"aws:s3/bucket:Bucket":             {name: by("bucket"), check: checkBucket, out: bucketOut, remove: removeBucket},
 	objectType: {
-		name: by("bucket", "key"), check: all(existsBucket, checkObjectTags),
+		name: by("bucket", "key"), check: existsBucket,
 		out: func(c *Cloud, id string, in sim.Object) sim.Object {
 			return sim.Object{
 				"arn": "arn:" + c.partition() + ":s3:::" + id, "etag": fmt.Sprintf("%x", len(id)), "versionId": "", "storageClass": "STANDARD", "contentType": "application/octet-stream",

@@ -3,12 +3,21 @@ package aws
 import (
 	"encoding/json"
 	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	"polynat/internal/sim"
 )
 
-// objectTags is how many an object of S3 takes, by its user guide.
-const objectTags = 10
+// mostTags is how many a resource takes, by the documents of each service; objectTags how many an object of S3 takes, by its user guide.
+// Keys have at most longestKey characters, values longestValue.
+const (
+	mostTags     = 50
+	objectTags   = 10
+	longestKey   = 128
+	longestValue = 256
+)
 
 // Configure implements [sim.Configurable].
 func (c *Cloud) Configure(args sim.Object) {
@@ -31,17 +40,75 @@ func below(value any, key string) sim.Object {
 	return tags
 }
 
-// checkObjectTags counts the tags of an object with the provider's, unless the object overrides these.
-func checkObjectTags(c *Cloud, _ *state, in sim.Object) error {
-	tags := sim.Object{}
-	if override := below(in["overrideProvider"], "defaultTags"); override != nil {
-		maps.Copy(tags, below(override, "tags"))
-	} else {
-		maps.Copy(tags, c.defaultTags)
+// Checked implements [sim.Checking]: the provider writes its default tags, below those of the resource, into tags and tagsAll, and drops
+// both when there are none. One tag that is not known yet makes all unknown. An override of the provider by an object of S3 comes too late.
+func (c *Cloud) Checked(typ string, in sim.Object) sim.Object {
+	if !tagged(typ) {
+		return in
 	}
-	maps.Copy(tags, below(in, "tags"))
-	if len(tags) > objectTags {
-		return refuse("BadRequest", "Object tags cannot be greater than %d", objectTags)
+	c.mu.Lock()
+	tags := maps.Clone(c.defaultTags)
+	c.mu.Unlock()
+	if tags == nil {
+		tags = sim.Object{}
+	}
+	given, _ := in["tags"].(sim.Object)
+	maps.Copy(tags, given)
+	var merged any = tags
+	for _, v := range append(slices.Collect(maps.Values(tags)), in["tags"]) {
+		if u, unknown := v.(sim.Unknown); unknown {
+			merged = u
+		}
+	}
+	if _, known := merged.(sim.Object); known && len(tags) == 0 {
+		delete(in, "tags")
+		return in
+	}
+	in["tags"], in["tagsAll"] = merged, merged
+	return in
+}
+
+// tagged reports whether the provider manages the tags of a type, among them its default ones. Those of groups are a list, which it
+// leaves alone.
+func tagged(typ string) bool {
+	r, known := Schema().Resources[typ]
+	if !known {
+		return false
+	}
+	_, takes := r.Inputs["tags"]
+	return takes && slices.Contains(r.Outputs, "tagsAll")
+}
+
+// checkTags refuses what AWS does not take as the tags of a resource.
+func checkTags(typ string, in sim.Object) error {
+	tags := tagsOf(in)
+	if typ == scalingType {
+		for _, t := range objects(in, "tags") {
+			tags[sim.Text(t, "key")] = sim.Text(t, "value")
+		}
+	}
+	most, object := mostTags, typ == "aws:s3/bucketObjectv2:BucketObjectv2"
+	if object {
+		most = objectTags
+	}
+	switch n := len(tags); {
+	case n > most && object:
+		return refuse("BadRequest", "Object tags cannot be greater than %d", most)
+	case n > most:
+		return refuse("TagLimitExceeded", "The maximum number of Tags for a resource has been reached: %d of %d", n, most)
+	}
+	folded := map[string]bool{}
+	for _, key := range sorted(tags) {
+		switch low := strings.ToLower(key); {
+		case strings.HasPrefix(low, "aws:"):
+			return refuse("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
+		case key == "" || utf8.RuneCountInString(key) > longestKey || utf8.RuneCountInString(tags[key]) > longestValue:
+			return refuse("InvalidParameterValue", "The tag %q is too long, or has no key", key)
+		case folded[low] && strings.HasPrefix(typ, "aws:iam/"):
+			return refuse("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
+		default:
+			folded[low] = true
+		}
 	}
 	return nil
 }
