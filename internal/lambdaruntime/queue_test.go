@@ -200,6 +200,7 @@ func TestALongQueueIsReadMoreSlowly(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute) //nolint:forbidigo // of the fake clock
+		synctest.Wait()
 		s.functions["f"].queued.Store(0)
 		begin = time.Now()
 		if _, err := s.InvokeAsync("f", []byte(`"alone"`)); err != nil {
