@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
@@ -258,7 +259,7 @@ type walk struct {
 	stack   *engine.Stack
 	server  *sim.Server
 	// said is the error of the program itself, of its last run. The engine has its text alone.
-	said error
+	said atomic.Pointer[error]
 }
 
 func newWalk(o Options, setup Setup) (*walk, error) {
@@ -284,18 +285,27 @@ func newWalk(o Options, setup Setup) (*walk, error) {
 func (w *walk) program() pulumi.RunFunc {
 	program := w.options.Program(keys(w.config))
 	return func(ctx *pulumi.Context) error {
-		w.said = program(ctx)
-		return w.said
+		err := program(ctx)
+		w.said.Store(&err)
+		return err
 	}
+}
+
+// programError is what the program last returned. A program can outlive a run that failed.
+func (w *walk) programError() error {
+	if said := w.said.Load(); said != nil {
+		return *said
+	}
+	return nil
 }
 
 // located is the error of a run with the lines of what the program itself said.
 func (w *walk) located(err error) error {
-	if err == nil || w.said == nil || w.options.Locate == nil {
+	said := w.programError()
+	if err == nil || said == nil || w.options.Locate == nil {
 		return err
 	}
-	said := w.options.Locate(w.said)
-	return errors.New(strings.Replace(err.Error(), w.said.Error(), said.Error(), 1))
+	return errors.New(strings.Replace(err.Error(), said.Error(), w.options.Locate(said).Error(), 1))
 }
 
 func providers(world World, server *sim.Server) map[string]pulumirpc.ResourceProviderServer {
@@ -359,7 +369,7 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	}
 	ops := changes(w.server.Operations()[logged:])
 	step.Operations = len(ops)
-	if unbuilt := (artefact.Unbuilt{}); err != nil && errors.As(w.said, &unbuilt) {
+	if unbuilt := (artefact.Unbuilt{}); err != nil && errors.As(w.programError(), &unbuilt) {
 		return nil, unbuilt
 	}
 	if err != nil {
