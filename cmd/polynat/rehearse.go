@@ -34,8 +34,9 @@ func rehearseCommand(out *output) *cobra.Command {
 		Short: "Walk a stack through its steps on simulated clouds",
 		Long: `Runs the Pulumi program with the configuration of a stack on the real engine, in this process, against simulated
 clouds. Walks every setup of the stack, or those that are named, through all its steps, asks after every single change
-what can be reached and what must not be. Tries each operation failing once before it is done and once after: done, although
-its answer is an error. Touches no real cloud, backend or credential.
+what can be reached and what must not be. Tries operations that fail once before they are done, and once after: done,
+although the answer is an error. These are up to ` + fmt.Sprint(triedFailures) + ` of a step, spread over it;
+with --every-failure all. Touches no real cloud, backend or credential.
 
 ` + fmt.Sprintf(statuses, "", "a step failed without a\nloss, or the rehearsal was cut short"),
 		RunE: func(c *cobra.Command, setups []string) error { return rehearse(c, out, flags, setups) },
@@ -50,7 +51,7 @@ its answer is an error. Touches no real cloud, backend or credential.
 		return stacksIn(flags.dir), cobra.ShellCompDirectiveNoFileComp
 	})
 	f.BoolVar(&flags.everyFailure, "every-failure", false, fmt.Sprintf("try every failure, where a step has more than %d operations too", triedFailures))
-	f.BoolVar(&flags.faults, "faults", true, "also try each operation of each step failing once before it is done, and once after")
+	f.BoolVar(&flags.faults, "faults", true, "also try operations of each step failing once before they are done, and once after")
 	return c
 }
 
