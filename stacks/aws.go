@@ -134,6 +134,7 @@ type awsRotation struct {
 	Lifetime string     `config:"lifetime"`
 	Off      bool       `config:"off"`
 	Window   *awsWindow `config:"window"`
+	AtOnce   bool       `config:"atOnce"`
 }
 
 type awsWindow struct {

@@ -272,7 +272,7 @@ func (i awsInstance) args(t *times) nat.Instance {
 }
 
 func (r awsRotation) args(t *times) nat.Rotation {
-	rotation := nat.Rotation{Lifetime: t.read("rotation.lifetime", r.Lifetime, 0), Off: r.Off}
+	rotation := nat.Rotation{Lifetime: t.read("rotation.lifetime", r.Lifetime, 0), Off: r.Off, AtOnce: r.AtOnce}
 	if w := r.Window; w != nil {
 		rotation.Window = &nat.Window{
 			Week: w.Week, Start: w.Start, TimeZone: w.TimeZone, Duration: t.read("rotation.window.duration", w.Duration, 0),

@@ -66,6 +66,9 @@ type Controller struct {
 	AlertTopic      string         `json:"alertTopic,omitempty"`
 	MetricNamespace string         `json:"metricNamespace"`
 	Healing         Healing        `json:"healing"`
+	// Hold is how long the other zones have held before a changed template takes this one. 0: the controller replaces nothing for its
+	// template.
+	Hold Duration `json:"hold,omitempty"`
 }
 
 // Healing says when a sick instance is replaced.

@@ -32,6 +32,10 @@ type awsWorld struct {
 	ending bool
 	// left are the subnets whose way out went while all was taken down.
 	left map[string]bool
+	// tried are the zones of the subnets that instances served when a bad agent came, and most is how many zones of them were without
+	// their instance at once since.
+	tried map[string]string
+	most  int
 }
 
 // awsWay is where a subnet's packets to a class of destinations go.
@@ -62,7 +66,11 @@ func (w *awsWorld) End() { w.ending = true }
 
 // observe looks at every way after a change. One that is new is served from when it works on.
 func (w *awsWorld) observe() {
+	away := map[string]bool{}
 	for _, way := range w.ways() {
+		if zone, ok := w.tried[way.Subnet]; ok && (way.Hop != aws.HopInstance || !way.Works) {
+			away[zone] = true
+		}
 		key := awsWay{way.Subnet, way.Destination}
 		switch {
 		case way.Works:
@@ -74,6 +82,7 @@ func (w *awsWorld) observe() {
 			w.why[way.Subnet] = fmt.Sprintf("subnet %s in %s had no way out to %s: %s", way.Subnet, way.Zone, way.Destination, way.Why)
 		}
 	}
+	w.most = max(w.most, len(away))
 }
 
 func (w *awsWorld) ways() []aws.Way {
@@ -107,6 +116,10 @@ func (w *awsWorld) Losses() Losses {
 			delete(w.holes, way.Subnet)
 		}
 	}
+	if w.most > 1 {
+		l.Problems = append(l.Problems, fmt.Sprintf("%d zones were without their instance at once: a bad agent may take one", w.most))
+	}
+	w.most = 0
 	var reaches []string
 	for _, hop := range slices.Sorted(maps.Keys(by)) {
 		way := "by " + string(hop)
@@ -203,10 +216,7 @@ func awsMoves(b block, existing []string) []Move {
 	alone := b.at("nat").text("standby") == "none"
 	moves := []Move{
 		{Name: "the same again", Still: true},
-		{Name: "change the template", Configure: edit(func(b block) error {
-			b.make("nat", "instance")["before"] = "# another template\n" + b.at("nat", "instance").text("before")
-			return nil
-		})},
+		{Name: "change the template", Configure: edit(changeTemplate)},
 	}
 	if own {
 		moves = append(moves, Move{Name: "add a zone", Configure: edit(addZone)})
@@ -230,6 +240,14 @@ func awsMoves(b block, existing []string) []Move {
 		Move{Name: "an instance dies", Still: true, Interrupts: alone, Happens: func(w World) { w.(*awsWorld).kill(alone) }},
 		Move{Name: "its successor has taken over", Still: true, Happens: func(w World) { w.(*awsWorld).wait() }},
 	)
+	// Without a standby it interrupts its zone; at once, it takes all zones, and in a window none within the walk.
+	if rotation := b.at("nat", "rotation"); !alone && rotation["atOnce"] != true && rotation["window"] == nil {
+		moves = append(moves,
+			Move{Name: "a bad agent", Configure: edit(changeTemplate), Happens: func(w World) { w.(*awsWorld).spoil() }},
+			Move{Name: "a good agent instead", Configure: edit(changeTemplate), Happens: func(w World) { w.(*awsWorld).mend() }},
+			Move{Name: "it is in all zones", Still: true, Happens: func(w World) { w.(*awsWorld).spread() }},
+		)
+	}
 	// Whoever keeps gateways that exist keeps their addresses allowed, and wants no other one.
 	if b.at("nat").text("standby") != "existing" {
 		moves = append(moves, Move{Name: "share the standby", Configure: edit(func(b block) error { return shareStandby(b, existing) })})
@@ -282,6 +300,40 @@ func (w *awsWorld) kill(alone bool) {
 	if !alone {
 		w.Watch()
 	}
+}
+
+// spoil has the instances that are launched from now on die a minute after they have claimed their zones.
+func (w *awsWorld) spoil() {
+	w.wait()
+	w.cloud.Doom(time.Minute)
+	w.tried = map[string]string{}
+	for _, way := range w.ways() {
+		if way.Hop == aws.HopInstance && way.Works {
+			w.tried[way.Subnet] = way.Zone
+		}
+	}
+}
+
+// mend lets what [awsWorld.spoil] has begun go on for hours, and ends it.
+func (w *awsWorld) mend() {
+	for range 3 {
+		w.wait()
+	}
+	w.cloud.Doom(0)
+	w.Watch() // how long a failover takes is the drill's question
+}
+
+// spread lets a good agent reach all zones.
+func (w *awsWorld) spread() {
+	w.wait()
+	w.tried = nil
+	w.Watch()
+}
+
+// changeTemplate changes nothing but the launch template.
+func changeTemplate(b block) error {
+	b.make("nat", "instance")["before"] = "# another template\n" + b.at("nat", "instance").text("before")
+	return nil
 }
 
 // wait lets an hour pass: a rotation ends, a dead instance is replaced and its successor claims.

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/autoscaling"
 	"github.com/pulumi/pulumi-aws/sdk/v6/go/aws/ec2"
 	"github.com/pulumi/pulumi/sdk/v3/go/pulumi"
 
@@ -66,7 +67,7 @@ func TestNATInstancesAreRehearsedFromTheirMakingToTheirEnd(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"change the template": "by instance", "add a zone": "by instance", "an instance dies": "by nat gateway",
-		"its successor has taken over": "3 by instance", "share the standby": "by instance", "destroy": "none is left",
+		"its successor has taken over": "3 by instance", "it is in all zones": "3 by instance", "share the standby": "by instance", "destroy": "none is left",
 	} {
 		if got, ok := reached[name]; !ok || !strings.Contains(got, want) {
 			t.Errorf("%s: subnets leave %q, want %s", name, got, want)
@@ -133,6 +134,16 @@ func TestARehearsalOnAWSSeesWhatTheProgramWouldLack(t *testing.T) {
 				return a.Opts
 			}),
 			"deploy", "no public address",
+		},
+		"an order of the zones": {
+			without("aws:autoscaling/group:Group", func(a *pulumi.ResourceTransformationArgs) []pulumi.ResourceOption {
+				a.Props.(*autoscaling.GroupArgs).InstanceRefresh = &autoscaling.GroupInstanceRefreshArgs{
+					Strategy:    pulumi.String("Rolling"),
+					Preferences: &autoscaling.GroupInstanceRefreshPreferencesArgs{MinHealthyPercentage: pulumi.Int(100), MaxHealthyPercentage: pulumi.Int(200)},
+				}
+				return a.Opts
+			}),
+			"a good agent instead", "were without their instance at once",
 		},
 	} {
 		report := rehearseAWS(t, 0, test.mutate)

@@ -90,7 +90,7 @@ func (z Zone) Controller() Document {
 		z.logs(z.Names.Controller()),
 		allow("Describe", []string{"autoscaling:DescribeAutoScalingGroups", "ec2:DescribeNatGateways", "ec2:DescribeRouteTables"}, "*"),
 		allow("Routes", []string{"ec2:CreateRoute", "ec2:ReplaceRoute"}, z.tables()...),
-		allow("Group", []string{"autoscaling:CompleteLifecycleAction", "autoscaling:SetInstanceHealth"}, z.group(z.Names.Group())),
+		allow("Group", []string{"autoscaling:CompleteLifecycleAction", "autoscaling:SetInstanceHealth", "autoscaling:StartInstanceRefresh"}, z.group(z.Names.Group())),
 		allow("State", []string{"ssm:GetParameter", "ssm:PutParameter"}, z.ARN("ssm", "parameter"+z.Names.StateParameter())),
 		allow("Alert", []string{"sns:Publish"}, z.AlertTopic),
 		allow("GoOn", []string{"lambda:InvokeFunction"}, z.ARN("lambda", "function:"+z.Names.Prober())),

@@ -29,6 +29,8 @@ type Args struct {
 	Identity  []string
 	Detection natzone.Detection
 	Healing   natzone.Healing
+	// Hold of a zone before a changed template takes the next; 0 where something else replaces the instances.
+	Hold natzone.Duration
 	// Code of both functions, for the architecture arm64 or x86_64.
 	Code         *artefact.Artefact
 	Architecture string

@@ -46,7 +46,7 @@ func (b *builder) controllerDocument(zone string, z Zone) pulumi.StringOutput {
 		Version: natzone.Version, Name: a.Name, Zone: zone, Region: a.Account.Region, Destinations: z.Destinations,
 		Group: z.Names.Group(), TerminateHook: natzone.TerminateHook, Targets: a.Targets,
 		ProberFunction: z.Names.Prober(), StateParameter: z.Names.StateParameter(),
-		MetricNamespace: natzone.MetricNamespace, Healing: a.Healing,
+		MetricNamespace: natzone.MetricNamespace, Healing: a.Healing, Hold: a.Hold,
 	}
 	return pulumix.Cast[pulumi.StringOutput](pulumix.Apply3Err(
 		z.RouteTables.ToStringArrayOutput(), z.Standby.ToStringOutput(), b.component.AlertTopicARN,

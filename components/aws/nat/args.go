@@ -136,8 +136,8 @@ type Instance struct {
 	TerminateHeartbeat time.Duration
 }
 
-// Rotation says when instances are replaced. A change of the launch template replaces them too, at once, or with Windows in
-// the next window.
+// Rotation says when instances are replaced. A change of the launch template replaces them too: one zone after the other, or with
+// Window in the next window.
 type Rotation struct {
 	// Lifetime after which an instance is replaced, at least one day; every slot is a little shorter, so that no two zones rotate
 	// together. Default 14 days.
@@ -147,6 +147,9 @@ type Rotation struct {
 	// Window in which alone instances are replaced, by age or by a changed template, in the order of the slots. Lifetime is
 	// then not used: an instance is replaced whenever the window opens. Default: none.
 	Window *Window
+	// AtOnce has a changed template replace the instances of all zones at the same time. Default: one zone after the other, the next
+	// when the others have held for 5 minutes.
+	AtOnce bool
 }
 
 // Window recurs.

@@ -212,7 +212,7 @@ func (b *builder) failover() (err error) {
 	o, f := b.args.Observability, b.args.Failover
 	b.watch, err = failover.New(b.ctx, b.name, &failover.Args{
 		Name: b.names.Prefix, Names: b.names, Account: b.found.account, VPCID: b.args.VPC.ID, CIDRs: b.found.cidrs, Zones: zones,
-		Targets: targets(f.targets()), Identity: f.identity(), Detection: f.detection(), Healing: f.healing(),
+		Targets: targets(f.targets()), Identity: f.identity(), Detection: f.detection(), Healing: f.healing(), Hold: b.args.Rotation.hold(),
 		Code: b.functions, Architecture: b.functionArchitecture(), Unreserved: f.Unreserved, AlertTopicARN: o.AlertTopicARN, Subscribers: o.Subscribers,
 		LogRetentionDays: or(o.LogRetentionDays, defaultRetention), LogKMSKeyARN: o.LogKMSKeyARN, Endpoints: f.Endpoints,
 		Tags: b.args.Tags, Provider: b.args.Provider,
@@ -262,7 +262,7 @@ func (b *builder) launch() error {
 		args := &zone.LaunchArgs{
 			UserData: b.userData(key), Profile: b.roles.Zones[key].Profile, ImageID: i.imageID(b.found.architecture), Types: i.types(), Spot: i.Market == Spot,
 			VolumeGiB: or(i.VolumeGiB, defaultVolume), KMSKeyARN: i.KMSKeyARN, KeyName: i.KeyName, DetailedMonitoring: i.DetailedMonitoring, IPv6: b.args.NAT64,
-			SecurityGroups: i.SecurityGroups, Lifetime: r.lifetime(slot),
+			SecurityGroups: i.SecurityGroups, Lifetime: r.lifetime(slot), AtOnce: r.AtOnce,
 			LaunchHeartbeat: or(i.LaunchHeartbeat, defaultLaunchHeartbeat), TerminateHeartbeat: or(i.TerminateHeartbeat, defaultTerminateHeartbeat),
 			LifecycleTopicARN: b.watch.LifecycleTopicARN, NoticeRoleARN: b.roles.NoticeRoleARN,
 			Ready: slices.Concat(b.roles.Ready, b.watch.Ready, []pulumi.Resource{b.agent}),

@@ -365,9 +365,6 @@ func TestAGroupReplacesItsInstanceWithoutAGap(t *testing.T) {
 		"minSize": 1.0, "desiredCapacity": 1.0, "maxSize": 2.0, "defaultInstanceWarmup": 0.0, "healthCheckGracePeriod": 0.0, "maxInstanceLifetime": 1209600.0,
 		"capacityRebalance":         false,
 		"instanceMaintenancePolicy": map[string]any{"minHealthyPercentage": 100.0, "maxHealthyPercentage": 200.0},
-		"instanceRefresh": map[string]any{"strategy": "Rolling", "preferences": map[string]any{
-			"minHealthyPercentage": 100.0, "maxHealthyPercentage": 200.0, "instanceWarmup": "0",
-		}},
 		"mixedInstancesPolicy": map[string]any{
 			"instancesDistribution": map[string]any{
 				"onDemandAllocationStrategy": "prioritized", "onDemandBaseCapacity": 0.0, "onDemandPercentageAboveBaseCapacity": 100.0,
@@ -398,6 +395,32 @@ func TestAGroupReplacesItsInstanceWithoutAGap(t *testing.T) {
 		}
 		if diff := cmp.Diff(value, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", key, diff)
+		}
+	}
+}
+
+// Either the controllers have the instances of a changed template replaced, or the update does.
+func TestAChangedTemplateIsTheControllersUnlessAllGoAtOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		rotation nat.Rotation
+		refresh  any
+		hold     any
+	}{
+		"one after the other": {nat.Rotation{}, nil, "5m0s"},
+		"in a window":         {nat.Rotation{Window: window()}, nil, nil},
+		"at once": {nat.Rotation{AtOnce: true}, map[string]any{"strategy": "Rolling", "preferences": map[string]any{
+			"minHealthyPercentage": 100.0, "maxHealthyPercentage": 200.0, "instanceWarmup": "0",
+		}}, nil},
+	} {
+		args := newArgs("a")
+		args.Rotation = test.rotation
+		made := run(t, args)
+		if diff := cmp.Diff(test.refresh, made.Named(groupType)["egress-group-eu-west-1a"].Inputs["instanceRefresh"]); diff != "" {
+			t.Errorf("%s: instanceRefresh (-want +got):\n%s", name, diff)
+		}
+		variables := made.Named(functionType)["egress-controller-eu-west-1a"].Inputs["environment"].(map[string]any)["variables"].(map[string]any)
+		if got := decode(t, variables[natzone.ControllerVariable])["hold"]; got != test.hold {
+			t.Errorf("%s: the controller's hold is %v, want %v", name, got, test.hold)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func touched(t *testing.T, operation, zone string) []iam.Request {
 		return []iam.Request{nic}
 	case name == "AssociateAddress":
 		return []iam.Request{nic, {Action: operation, Resource: "arn:aws:ec2" + account + "elastic-ip/egress-address-" + zone + ".allocationId"}}
-	case slices.Contains([]string{"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceHealth"}, name):
+	case slices.Contains([]string{"CompleteLifecycleAction", "RecordLifecycleActionHeartbeat", "SetInstanceHealth", "StartInstanceRefresh"}, name):
 		return []iam.Request{group}
 	case name == "PutMetricData":
 		return []iam.Request{{Action: operation, Resource: "*", Context: map[string]string{"cloudwatch:namespace": natzone.MetricNamespace}}}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"polynat/internal/natzone"
 	"polynat/internal/problem"
 )
 
@@ -47,6 +48,14 @@ func (r Rotation) lifetime(slot int) time.Duration {
 		whole = defaultLifetime
 	}
 	return (whole - time.Duration(slot)*max(whole/336, turn)).Truncate(time.Second)
+}
+
+// hold of the zones before a changed template takes the next; 0 where the controllers have no part in that.
+func (r Rotation) hold() natzone.Duration {
+	if r.AtOnce || r.Window != nil {
+		return 0
+	}
+	return natzone.DefaultHold
 }
 
 // weekdays as the cron expressions of EventBridge Scheduler spell them.
@@ -109,6 +118,9 @@ func (c *checks) rotation() {
 		}
 	}
 	if r.Window != nil {
+		if r.AtOnce {
+			c.List = append(c.List, problem.Problem{Field: "rotation.atOnce", Rule: "contradicts rotation.window", WayOut: "leave one of them out"})
+		}
 		c.window(*r.Window)
 	}
 }

@@ -83,6 +83,8 @@ type LaunchArgs struct {
 	ProberSecurityGroup pulumi.StringInput
 	// Lifetime of an instance; 0 for no end.
 	Lifetime time.Duration
+	// AtOnce has the update of a changed template start the replacement. Otherwise the zones' controllers do, or Rotation.
+	AtOnce bool
 	// Rotation schedules replacements instead of Lifetime and of those that a changed template starts; nil for none.
 	Rotation                            *Rotation
 	LaunchHeartbeat, TerminateHeartbeat time.Duration

@@ -53,8 +53,13 @@ func (z *Zone) template(args *LaunchArgs) (*ec2.LaunchTemplate, error) {
 	for _, kind := range []string{"instance", "network-interface", "volume"} {
 		tagged = append(tagged, &ec2.LaunchTemplateTagSpecificationArgs{ResourceType: pulumi.String(kind), Tags: pulumi.ToStringMap(z.owned("instance"))})
 	}
+	// An instance is known to be outdated by the version of its template, which has to change with the market, too.
+	description := "NAT instance of " + z.args.Zone
+	if args.Spot {
+		description += ", Spot"
+	}
 	template := &ec2.LaunchTemplateArgs{
-		Description:          pulumi.String("NAT instance of " + z.args.Zone),
+		Description:          pulumi.String(description),
 		ImageId:              pulumi.String(args.ImageID),
 		InstanceType:         pulumi.String(args.Types[0]),
 		IamInstanceProfile:   &ec2.LaunchTemplateIamInstanceProfileArgs{Name: args.Profile.ToStringOutput()},
@@ -112,7 +117,7 @@ func (z *Zone) autoScaling(args *LaunchArgs, template *ec2.LaunchTemplate) (*aut
 		Tags:                   groupTags(z.owned("instance")),
 		WaitForCapacityTimeout: pulumi.String((args.LaunchHeartbeat + 5*time.Minute).String()),
 	}
-	if args.Rotation == nil {
+	if args.AtOnce {
 		group.InstanceRefresh = &autoscaling.GroupInstanceRefreshArgs{
 			Strategy: pulumi.String("Rolling"),
 			Preferences: &autoscaling.GroupInstanceRefreshPreferencesArgs{

@@ -119,7 +119,7 @@ func (c *Controller) message(ctx context.Context, m event.Message) error {
 	}
 	c.perform(ctx, plan, func(ctx context.Context) error { return c.settle(ctx, plan, found, decided) })
 	c.publish(plan, len(plan.Moves)-len(failed))
-	c.log.Info("decision", "message", kind, "note", plan.Note, "moves", len(plan.Moves), "failed", len(failed), "replace", plan.Replace,
+	c.log.Info("decision", "message", kind, "note", plan.Note, "moves", len(plan.Moves), "failed", len(failed), "replace", plan.Replace, "refresh", plan.Refresh,
 		"complete", plan.Complete, "onStandby", plan.OnStandby, "standbyBroken", plan.Broken)
 	if len(failed) > 0 {
 		quiet := decide.Quiet // it was refused, and will be again

@@ -27,22 +27,23 @@ import (
 
 // account is a fake of what the controller sees of AWS. It records every attempt at a call and may fail any.
 type account struct {
-	mu     sync.Mutex
-	calls  []string // "ReplaceRoute rtb-1"
-	took   time.Duration
-	fault  func(call string) error // nil: none
-	hang   func() bool             // calls get no answer while it says so
-	tables map[string]string       // table -> hop: "i-…", "eni-…", "nat-…", "" for no default route
-	groups []autoscalingtypes.AutoScalingGroup
-	state  string // of the parameter; "" for none
-	past   []string
-	echo   bool // every write arrives twice, as when a call without an answer is repeated
-	nat    ec2types.NatGatewayState
-	told   []string
-	marked []string
-	freed  []string
-	invoke func(payload []byte) // what an invocation of the prober does
-	moved  []time.Time
+	mu        sync.Mutex
+	calls     []string // "ReplaceRoute rtb-1"
+	took      time.Duration
+	fault     func(call string) error // nil: none
+	hang      func() bool             // calls get no answer while it says so
+	tables    map[string]string       // table -> hop: "i-…", "eni-…", "nat-…", "" for no default route
+	groups    []autoscalingtypes.AutoScalingGroup
+	state     string // of the parameter; "" for none
+	past      []string
+	echo      bool // every write arrives twice, as when a call without an answer is repeated
+	nat       ec2types.NatGatewayState
+	told      []string
+	marked    []string
+	refreshed []autoscaling.StartInstanceRefreshInput
+	freed     []string
+	invoke    func(payload []byte) // what an invocation of the prober does
+	moved     []time.Time
 }
 
 func newAccount(hops ...string) *account {
@@ -222,6 +223,16 @@ func (a *account) SetInstanceHealth(ctx context.Context, in *autoscaling.SetInst
 	defer a.mu.Unlock()
 	a.marked = append(a.marked, aws.ToString(in.InstanceId)+" "+aws.ToString(in.HealthStatus))
 	return &autoscaling.SetInstanceHealthOutput{}, nil
+}
+
+func (a *account) StartInstanceRefresh(ctx context.Context, in *autoscaling.StartInstanceRefreshInput, _ ...func(*autoscaling.Options)) (*autoscaling.StartInstanceRefreshOutput, error) {
+	if err := a.begin(ctx, "StartInstanceRefresh", aws.ToString(in.AutoScalingGroupName)); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.refreshed = append(a.refreshed, *in)
+	return &autoscaling.StartInstanceRefreshOutput{}, nil
 }
 
 func (a *account) CompleteLifecycleAction(ctx context.Context, in *autoscaling.CompleteLifecycleActionInput, _ ...func(*autoscaling.Options)) (*autoscaling.CompleteLifecycleActionOutput, error) {

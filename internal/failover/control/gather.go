@@ -58,7 +58,7 @@ func (c *Controller) gather(ctx context.Context, m event.Message) (found, error)
 		state <- nil
 	}
 	var wg sync.WaitGroup
-	var routesErr error
+	var err, routesErr error
 	wg.Go(func() { o.Routes, o.Lost, routesErr = c.routes(ctx) })
 	if r, ok := verdict(m); ok && r.Cause != natzone.Egress {
 		wg.Go(func() { o.Control = c.crosscheck(ctx, r.Failing) })
@@ -90,11 +90,15 @@ func (c *Controller) gather(ctx context.Context, m event.Message) (found, error)
 	c.disown(ctx, o.Routes)
 	o.Now = wall().UTC()
 	if decide.Due(c.zone, s, m, o.Now) {
-		var err error
 		if o.InService, o.Peers, err = c.peers(ctx); err != nil {
 			c.log.Error("no replacement", "error", err)
 		}
 		o.Looked = err == nil
+	}
+	if _, failed := verdict(m); !failed && c.zone.Hold > 0 && isReport(m) {
+		if o.Rollout, err = c.rollout(ctx, o.Routes); err != nil {
+			c.log.Error("rollout", "error", err)
+		}
 	}
 	f.Observation = o
 	return f, nil
@@ -173,6 +177,11 @@ func (c *Controller) needsState(m event.Message) bool {
 		return true
 	}
 	return !s.Since.IsZero() || !s.Broken.IsZero() || s.Sick != "" || len(s.Leaving) > 0
+}
+
+func isReport(m event.Message) bool {
+	_, ok := m.(event.Observed)
+	return ok
 }
 
 func (c *Controller) needsStandby(m event.Message) bool {
@@ -356,42 +365,25 @@ func (c *Controller) parsed(text string) decide.State {
 
 // peers looks up the groups of all zones, which are found by their tag, and whether their instances hold routes.
 func (c *Controller) peers(ctx context.Context) (own []string, peers []decide.Peer, err error) {
-	in := &autoscaling.DescribeAutoScalingGroupsInput{Filters: []autoscalingtypes.Filter{
-		{Name: aws.String("tag:" + natzone.TagName), Values: []string{c.zone.Name}},
-	}}
+	groups, err := c.groups(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
 	healthy := map[string][]string{} // by zone
-	for {
-		out, err := call(ctx, func(ctx context.Context) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
-			return c.api.AutoScaling.DescribeAutoScalingGroups(ctx, in)
-		})
-		if err != nil {
-			return nil, nil, fmt.Errorf("groups of the zones: %w", err)
+	for _, g := range groups {
+		if aws.ToString(g.AutoScalingGroupName) == c.zone.Group {
+			own = inService(g)
+			continue
 		}
-		for _, g := range out.AutoScalingGroups {
-			if aws.ToString(g.AutoScalingGroupName) == c.zone.Group {
-				own = inService(g)
-				continue
-			}
-			healthy[zoneOf(g)] = append(healthy[zoneOf(g)], inService(g)...)
-		}
-		if aws.ToString(out.NextToken) == "" {
-			break
-		}
-		in.NextToken = out.NextToken
+		healthy[zoneOf(g)] = append(healthy[zoneOf(g)], inService(g)...)
 	}
 	var ids []string
 	for _, some := range healthy {
 		ids = append(ids, some...)
 	}
-	tables, err := c.tables(ctx, "route.instance-id", ids)
+	holds, err := c.holding(ctx, ids)
 	if err != nil {
-		return nil, nil, fmt.Errorf("route tables of the other zones: %w", err)
-	}
-	holds := map[string]bool{}
-	for _, t := range tables {
-		for _, r := range t.Routes {
-			holds[aws.ToString(r.InstanceId)] = true
-		}
+		return nil, nil, err
 	}
 	for zone, ids := range healthy {
 		peers = append(peers, decide.Peer{
@@ -406,6 +398,120 @@ func (c *Controller) peers(ctx context.Context) (own []string, peers []decide.Pe
 		return 1
 	})
 	return own, peers, nil
+}
+
+// groups of all zones, which are found by their tag.
+func (c *Controller) groups(ctx context.Context) (all []autoscalingtypes.AutoScalingGroup, err error) {
+	in := &autoscaling.DescribeAutoScalingGroupsInput{Filters: []autoscalingtypes.Filter{
+		{Name: aws.String("tag:" + natzone.TagName), Values: []string{c.zone.Name}},
+	}}
+	for {
+		out, err := call(ctx, func(ctx context.Context) (*autoscaling.DescribeAutoScalingGroupsOutput, error) {
+			return c.api.AutoScaling.DescribeAutoScalingGroups(ctx, in)
+		})
+		if err != nil {
+			return nil, fmt.Errorf("groups of the zones: %w", err)
+		}
+		all = append(all, out.AutoScalingGroups...)
+		if aws.ToString(out.NextToken) == "" {
+			return all, nil
+		}
+		in.NextToken = out.NextToken
+	}
+}
+
+// holding are those of the instances that routes point at.
+func (c *Controller) holding(ctx context.Context, ids []string) (map[string]bool, error) {
+	tables, err := c.tables(ctx, "route.instance-id", ids)
+	if err != nil {
+		return nil, fmt.Errorf("route tables of the other zones: %w", err)
+	}
+	holds := map[string]bool{}
+	for _, t := range tables {
+		for _, r := range t.Routes {
+			holds[aws.ToString(r.InstanceId)] = true
+		}
+	}
+	return holds, nil
+}
+
+// glance is how long a minute's report waits for what is known of templates: nothing else must wait for that.
+const glance = 2 * time.Second
+
+// rollout is how the zones stand with a changed template; nil where this zone's instance is of its group's. Then it takes one call.
+func (c *Controller) rollout(ctx context.Context, routes []decide.Route) (*decide.Rollout, error) {
+	ctx, cancel := context.WithTimeout(ctx, glance)
+	defer cancel()
+	groups, err := c.groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	r := &decide.Rollout{}
+	holds := map[string]bool{}
+	for _, route := range routes {
+		holds[route.Instance] = route.Instance != "" && !route.Blackhole
+	}
+	var ids []string
+	for _, g := range groups {
+		if aws.ToString(g.AutoScalingGroupName) == c.zone.Group {
+			r.Own, r.Template = standing(g, holds), template(g)
+			continue
+		}
+		ids = append(ids, inService(g)...)
+	}
+	if !r.Own.Outdated {
+		return nil, nil
+	}
+	if holds, err = c.holding(ctx, ids); err != nil {
+		return nil, err
+	}
+	for _, g := range groups {
+		if aws.ToString(g.AutoScalingGroupName) != c.zone.Group {
+			r.Peers = append(r.Peers, standing(g, holds))
+		}
+	}
+	return r, nil
+}
+
+// standing of a group, of whose instances some hold routes.
+func standing(g autoscalingtypes.AutoScalingGroup, holds map[string]bool) natzone.Standing {
+	s := natzone.Standing{Zone: zoneOf(g)}
+	healthy := inService(g)
+	for _, i := range g.Instances {
+		id := aws.ToString(i.InstanceId)
+		if holds[id] {
+			s.Instance = id
+		}
+		s.Outdated = s.Outdated || i.LifecycleState == autoscalingtypes.LifecycleStateInService && outdated(g, i)
+	}
+	s.Settled = len(g.Instances) == 1 && len(healthy) == 1 && s.Instance == healthy[0]
+	return s
+}
+
+// launches is what a group launches.
+func launches(g autoscalingtypes.AutoScalingGroup) (t autoscalingtypes.LaunchTemplateSpecification, types []string) {
+	if g.MixedInstancesPolicy == nil || g.MixedInstancesPolicy.LaunchTemplate == nil || g.MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification == nil {
+		return t, nil
+	}
+	for _, o := range g.MixedInstancesPolicy.LaunchTemplate.Overrides {
+		types = append(types, aws.ToString(o.InstanceType))
+	}
+	return *g.MixedInstancesPolicy.LaunchTemplate.LaunchTemplateSpecification, types
+}
+
+func template(g autoscalingtypes.AutoScalingGroup) string {
+	t, types := launches(g)
+	return fmt.Sprintf("%s %s %v", aws.ToString(t.LaunchTemplateId), aws.ToString(t.Version), types)
+}
+
+// outdated says that an instance is not what its group launches. Where the group does not say that, nothing is.
+func outdated(g autoscalingtypes.AutoScalingGroup, i autoscalingtypes.Instance) bool {
+	t, types := launches(g)
+	if t.Version == nil || i.LaunchTemplate == nil {
+		return false
+	}
+	return aws.ToString(i.LaunchTemplate.LaunchTemplateId) != aws.ToString(t.LaunchTemplateId) ||
+		aws.ToString(i.LaunchTemplate.Version) != aws.ToString(t.Version) || len(types) > 0 && !slices.Contains(types, aws.ToString(i.InstanceType))
 }
 
 func zoneOf(g autoscalingtypes.AutoScalingGroup) string {

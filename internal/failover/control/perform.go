@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/autoscaling"
+	autoscalingtypes "github.com/aws/aws-sdk-go-v2/service/autoscaling/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/lambda"
 	lambdatypes "github.com/aws/aws-sdk-go-v2/service/lambda/types"
@@ -100,6 +101,9 @@ func (c *Controller) perform(ctx context.Context, plan decide.Plan, settle func(
 	}
 	if plan.Replace != "" {
 		do("instance health", func() error { return c.unhealthy(ctx, plan.Replace) })
+	}
+	if plan.Refresh {
+		do("instance refresh", func() error { return c.refresh(ctx) })
 	}
 	for _, a := range plan.Alerts {
 		c.log.Warn("alert", "subject", a.Subject, "text", a.Text)
@@ -228,6 +232,23 @@ func (c *Controller) unhealthy(ctx context.Context, instance string) error {
 			InstanceId: aws.String(instance), HealthStatus: aws.String("Unhealthy"), ShouldRespectGracePeriod: aws.Bool(false),
 		})
 	})
+	return err
+}
+
+// refresh has the group replace its instance, unless it is at that already: then its next launch is of the changed template anyway.
+func (c *Controller) refresh(ctx context.Context) error {
+	_, err := call(ctx, func(ctx context.Context) (*autoscaling.StartInstanceRefreshOutput, error) {
+		return c.api.AutoScaling.StartInstanceRefresh(ctx, &autoscaling.StartInstanceRefreshInput{
+			AutoScalingGroupName: aws.String(c.zone.Group),
+			Preferences: &autoscalingtypes.RefreshPreferences{
+				MinHealthyPercentage: aws.Int32(100), MaxHealthyPercentage: aws.Int32(200), InstanceWarmup: aws.Int32(0), SkipMatching: aws.Bool(true),
+			},
+		})
+	})
+	if code(err) == "InstanceRefreshInProgress" {
+		c.log.Info("an instance refresh is under way", "answer", err.Error())
+		return nil
+	}
 	return err
 }
 

@@ -25,6 +25,8 @@ const (
 	// Patience is how long a zone waits with its replacement for others that are in need too, in pauses between two. By then those
 	// have had their turns more than once. How far into a pause its own come goes by its rank: no two zones' turns are one.
 	Patience = 2
+	// Again is how long after a refresh for a template another one is started for the same: a launch and a hand-over, twice.
+	Again = 15 * time.Minute
 	// known is how many instances that served the zone are remembered: two at a time, and what their predecessors may still hold.
 	known = 4
 	// forgotten is when a leaving instance is struck off in any case: no hook is held that long.
@@ -268,6 +270,28 @@ func (j *judge) minute(r natzone.Report) {
 	j.track()
 	j.recovered()
 	j.heal(r, !ready(r))
+	j.roll()
+}
+
+// roll has the instance replaced for its template, when that is the zone's turn. A refresh that ended without a replacement is
+// started again after a while; one for another template, at once.
+func (j *judge) roll() {
+	r, s := j.o.Rollout, &j.State
+	if r == nil {
+		s.Calm = natzone.Calm{}
+		return
+	}
+	turn, calm, why := natzone.Turn(r.Own, r.Peers, s.Calm, j.o.Now, time.Duration(j.zone.Hold))
+	s.Calm = calm
+	switch {
+	case !turn:
+		j.Note += "; the changed template waits: " + why
+	case s.Rolled.Template == r.Template && j.o.Now.Sub(s.Rolled.At) < Again:
+		j.Note += "; the refresh for the changed template has been started"
+	default:
+		j.Refresh, s.Rolled = true, Rolled{Template: r.Template, At: j.o.Now}
+		j.Note += "; the instance is replaced for its template: " + why
+	}
 }
 
 // heal has the instance replaced where that is due. Sick says that this report speaks against it.

@@ -46,6 +46,10 @@ type State struct {
 	Served []string `json:"served,omitempty"`
 	// Holders are the instances that the routes pointed at when they were last looked up.
 	Holders []Holder `json:"holders,omitempty"`
+	// Calm is since when the other zones hold, while this one waits for its turn with a changed template; zero while it waits for none.
+	Calm natzone.Calm `json:"calm,omitzero"`
+	// Rolled is the template that the last refresh was started for, and when that was.
+	Rolled Rolled `json:"rolled,omitzero"`
 	// Leaving are instances that are about to go and were fit to hand over by themselves.
 	Leaving []Leaving `json:"leaving,omitempty"`
 }
@@ -53,6 +57,12 @@ type State struct {
 // Return of an instance after a failover.
 type Return struct {
 	Instance string    `json:"instance"`
+	At       time.Time `json:"at"`
+}
+
+// Rolled is a refresh that was started.
+type Rolled struct {
+	Template string    `json:"template"`
 	At       time.Time `json:"at"`
 }
 
@@ -122,6 +132,14 @@ type Control struct {
 	Silent []natzone.Target
 }
 
+// Rollout is how the zones stand with a changed template.
+type Rollout struct {
+	// Template and its version, as the zone's own group names them.
+	Template string
+	Own      natzone.Standing
+	Peers    []natzone.Standing
+}
+
 // Peer is another zone of the same component.
 type Peer struct {
 	Zone string
@@ -145,6 +163,8 @@ type Observation struct {
 	Looked    bool
 	InService []string
 	Peers     []Peer
+	// Rollout is nil if not looked up, or where the zone's own instance is of the group's template.
+	Rollout *Rollout
 }
 
 // Move points a route at the standby; Create where there is none.
@@ -167,7 +187,9 @@ type Plan struct {
 	// Complete are instances whose termination hook is completed, and Replace the one that is marked unhealthy.
 	Complete []string
 	Replace  string
-	Alerts   []Alert
+	// Refresh has the instance replaced by one of the group's changed template, the successor first.
+	Refresh bool
+	Alerts  []Alert
 	// Probe starts the prober again, which ended with its verdict.
 	Probe *natzone.Tick
 	State State

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/base64"
+	"fmt"
 	"io"
 	"net/netip"
 	"slices"
@@ -21,6 +22,8 @@ type agent struct {
 	// Holds says that address and routes are its own, as far as it knows. Leaving says that it is to go, and Left that it has
 	// handed over.
 	Holds, Leaving, Left bool `json:",omitempty"`
+	// Doomed is how long after its claim the agent dies; 0: it does not.
+	Doomed time.Duration `json:",omitempty"`
 	// Rebooting says that nothing runs.
 	Rebooting bool `json:",omitempty"`
 }
@@ -44,6 +47,7 @@ const (
 	agentBoot  = "boot"
 	agentClaim = "claim"
 	agentLeave = "leave"
+	agentDies  = "dies"
 )
 
 // Timing of the simulated agent: an API call, the wait before the next try, how many tries before it gives the launch up, and
@@ -103,6 +107,11 @@ func (c *Cloud) agentDue(s *state, id, what string) bool {
 	if doc == nil || !m.alive() {
 		return what == agentBoot
 	}
+	if what == agentDies {
+		m.Faults = append(m.Faults, FaultDead)
+		c.broken(s, m)
+		return true
+	}
 	if what == agentLeave {
 		return c.leave(s, m, doc)
 	}
@@ -113,6 +122,9 @@ func (c *Cloud) agentDue(s *state, id, what string) bool {
 	switch {
 	case err == nil && next == stepDone:
 		m.Agent.Step, m.Agent.Holds, m.Agent.Tried = stepDone, true, 0
+		if m.Agent.Doomed > 0 {
+			s.after(m.Agent.Doomed, agentDue, id, agentDies)
+		}
 	case err == nil:
 		m.Agent.Step = next
 		s.after(callTime, agentDue, id, agentClaim)
@@ -311,6 +323,7 @@ const (
 	controlSick      = "sick "   // is the instance still sick?
 	controlGone      = "gone "   // an event says that it goes
 	controlTerminate = "hook "   // a lifecycle notice
+	controlTurn      = "turn"    // a minute's report, while the group's template is not its instance's
 )
 
 // Timing of the simulated functions: from a silent death to the prober's verdict (natzone.DefaultDetection), and the start of
@@ -366,6 +379,9 @@ func (c *Cloud) controlDue(s *state, name, arg string) bool {
 		return false
 	}
 	doc := f.controller()
+	if arg == controlTurn {
+		return doc != nil && c.takeTurn(s, name, doc)
+	}
 	what, id, _ := strings.Cut(arg, " ")
 	m := s.Machines[id]
 	if doc == nil || m == nil {
@@ -401,6 +417,62 @@ func (c *Cloud) controlDue(s *state, name, arg string) bool {
 		return c.completeTermination(s, m, doc, ofInstance, again)
 	}
 	return false
+}
+
+// controlTurns has a group's controller look at the templates with its next report.
+func (c *Cloud) controlTurns(s *state, group string) {
+	if name := c.controllerOf(s, group); name != "" {
+		s.cancel(controlDue, name, controlTurn)
+		s.after(time.Minute, controlDue, name, controlTurn)
+	}
+}
+
+// takeTurn has a group's instance replaced by one of its changed template when that is the zone's turn, by the rule of the real controller.
+func (c *Cloud) takeTurn(s *state, name string, doc *natzone.Controller) bool {
+	g := s.Scaling[doc.Group]
+	if g == nil || doc.Hold <= 0 {
+		return false
+	}
+	own := c.standing(s, g)
+	var peers []natzone.Standing
+	for _, group := range sorted(s.Scaling) {
+		if p := s.Scaling[group]; p != g && p.Tags[natzone.TagName] == doc.Name {
+			peers = append(peers, c.standing(s, p))
+		}
+	}
+	var turn bool
+	turn, g.Calm, _ = natzone.Turn(own, peers, g.Calm, s.Now, time.Duration(doc.Hold))
+	if own.Outdated {
+		s.after(time.Minute, controlDue, name, controlTurn)
+	}
+	if !turn || g.Refresh != "" {
+		return false
+	}
+	_, err := c.refresh(s, g, 100, 200, true)
+	return err == nil
+}
+
+// standing is how a group's zone stands.
+func (c *Cloud) standing(s *state, g *scalingGroup) natzone.Standing {
+	shown := s.describeGroup(g)
+	z := natzone.Standing{Zone: g.Tags[natzone.TagZone]}
+	healthy := ""
+	for _, i := range shown.Instances {
+		for _, t := range s.Tables {
+			for _, r := range t.Routes {
+				if e := s.Interfaces[r.NetworkInterfaceID]; e != nil && e.InstanceID == i.InstanceID {
+					z.Instance = i.InstanceID
+				}
+			}
+		}
+		if i.LifecycleState == phaseInService && i.HealthStatus == "Healthy" {
+			healthy = i.InstanceID
+		}
+		version, _, err := s.version(g.LaunchTemplateID, g.LaunchTemplateVersion)
+		z.Outdated = z.Outdated || i.LifecycleState == phaseInService && err == nil && i.LaunchTemplateVersion != fmt.Sprint(version)
+	}
+	z.Settled = len(shown.Instances) == 1 && healthy != "" && z.Instance == healthy
+	return z
 }
 
 // completeTermination ends the termination hook when no route of the zone points at the instance. An agent that cannot hand

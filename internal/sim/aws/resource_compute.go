@@ -245,6 +245,7 @@ var scalingKind = kind{
 			}
 		}
 		s.after(0, groupDue, id, "")
+		c.controlTurns(s, id)
 		return nil
 	},
 	updated: func(ctx context.Context, c *Cloud, id string, old, in sim.Object) error {

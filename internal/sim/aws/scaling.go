@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"polynat/internal/natzone"
 	"polynat/internal/sim"
 )
 
@@ -57,6 +58,8 @@ type scalingGroup struct {
 	Failures int
 	Problem  string
 	HoldOff  time.Time
+	// Calm is what the simulated controller remembers of the other zones while a changed template waits for its turn.
+	Calm natzone.Calm `json:",omitzero"`
 }
 
 type hook struct {
@@ -252,7 +255,7 @@ func (c *Cloud) tryLaunch(s *state, g *scalingGroup) bool {
 		c.launchFailed(s, g, err.Error())
 		return false
 	}
-	m.Group, m.Phase = g.AutoScalingGroupName, phasePending
+	m.Group, m.Phase, m.Agent.Doomed = g.AutoScalingGroupName, phasePending, s.Doom
 	if g.MaxInstanceLifetime > 0 {
 		s.after(time.Duration(g.MaxInstanceLifetime)*time.Second, lifetimeDue, m.InstanceID, "")
 	}
@@ -330,6 +333,12 @@ func exhausted(typ string, spot bool) string {
 		return typ + " spot"
 	}
 	return typ
+}
+
+// Doom has every instance that is launched from now on forward at first and die some time after it has claimed its zone, as one does
+// whose agent leaks memory; 0 ends that.
+func (c *Cloud) Doom(after time.Duration) {
+	_ = c.change(func(s *state) error { s.Doom = after; return nil })
 }
 
 // SetCapacity says whether EC2 has capacity of a type, on demand or as Spot.
@@ -646,6 +655,11 @@ func (c *Cloud) StartInstanceRefresh(in StartInstanceRefreshInput) (id string, e
 // describeGroup is a group as a describe shows it.
 func (s *state) describeGroup(g *scalingGroup) AutoScalingGroup {
 	out := g.AutoScalingGroup
+	out.HasPolicy = g.Mixed != nil
+	template, _ := g.Mixed["launchTemplate"].(sim.Object)
+	for _, o := range objects(template, "overrides") {
+		out.Overrides = append(out.Overrides, sim.Text(o, "instanceType"))
+	}
 	for _, m := range s.members(g.AutoScalingGroupName) {
 		out.Instances = append(out.Instances, m.inGroup())
 	}

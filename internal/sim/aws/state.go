@@ -42,6 +42,9 @@ type state struct {
 	// Exhausted are the types of which EC2 has no capacity.
 	Exhausted map[string]bool `json:",omitempty"`
 
+	// Doom is how long after its claim the agent of an instance dies that is launched from now on; 0: it does not.
+	Doom time.Duration `json:",omitempty"`
+
 	Sent    []PublishInput
 	Metrics []Datum
 

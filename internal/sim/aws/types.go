@@ -374,11 +374,14 @@ type AutoScalingGroup struct {
 	VPCZoneIdentifier                          []string
 	AvailabilityZones                          []string
 	LaunchTemplateID, LaunchTemplateVersion    string
-	SuspendedProcesses                         []string
-	Status                                     string `json:",omitempty"` // "Delete in progress", or empty
-	CreatedTime                                time.Time
-	Instances                                  []GroupInstance
-	Tags                                       Tags
+	// HasPolicy says that the template stands in a mixed instances policy, and Overrides are the types in it.
+	HasPolicy          bool     `json:"-"`
+	Overrides          []string `json:"-"`
+	SuspendedProcesses []string
+	Status             string `json:",omitempty"` // "Delete in progress", or empty
+	CreatedTime        time.Time
+	Instances          []GroupInstance
+	Tags               Tags
 }
 
 // GroupInstance is an instance of a group.

@@ -90,6 +90,7 @@ type autoScalingGroup struct {
 	Subnets           string                       `xml:"VPCZoneIdentifier"`
 	Zones             memberList[string]           `xml:"AvailabilityZones"`
 	LaunchTemplate    *launchTemplate              `xml:"LaunchTemplate"`
+	Mixed             *mixedPolicy                 `xml:"MixedInstancesPolicy"`
 	Suspended         memberList[suspendedProcess] `xml:"SuspendedProcesses"`
 	Status            string                       `xml:"Status,omitempty"`
 	CreatedTime       string                       `xml:"CreatedTime"`
@@ -105,6 +106,16 @@ type maintenancePolicy struct {
 type launchTemplate struct {
 	ID      string `xml:"LaunchTemplateId"`
 	Version string `xml:"Version,omitempty"`
+}
+
+// mixedPolicy takes the template's place in a group that has one.
+type mixedPolicy struct {
+	Template  *launchTemplate          `xml:"LaunchTemplate>LaunchTemplateSpecification"`
+	Overrides memberList[overrideType] `xml:"LaunchTemplate>Overrides"`
+}
+
+type overrideType struct {
+	Type string `xml:"InstanceType"`
 }
 
 type suspendedProcess struct {
@@ -155,6 +166,9 @@ func newAutoScalingGroup(g aws.AutoScalingGroup) autoScalingGroup {
 		Tags: membersOf(slices.Sorted(maps.Keys(g.Tags)), func(key string) groupTag {
 			return groupTag{g.AutoScalingGroupName, "auto-scaling-group", key, g.Tags[key]}
 		}),
+	}
+	if g.HasPolicy {
+		n.LaunchTemplate, n.Mixed = nil, &mixedPolicy{n.LaunchTemplate, membersOf(g.Overrides, func(name string) overrideType { return overrideType{name} })}
 	}
 	if g.MinHealthyPercentage >= 0 && g.MaxHealthyPercentage >= 0 {
 		n.Maintenance = &maintenancePolicy{g.MinHealthyPercentage, g.MaxHealthyPercentage}
