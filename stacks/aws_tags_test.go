@@ -26,7 +26,7 @@ func TestManyTagsAndNoStandbyBreakNoUpdate(t *testing.T) {
 	cloud := simulated.New(simulated.Options{Region: "eu-west-1", AddressQuota: -1, NoThrottling: true})
 	a := newAW(t)
 	tags, defaults := block{}, block{}
-	for i := range 6 {
+	for i := range 11 {
 		tags[fmt.Sprint("stack", i)], defaults[fmt.Sprint("provider", i)] = "1", "1"
 	}
 	a.defaultTags(defaults)
