@@ -141,7 +141,7 @@ func TestADeployedStackStandsARefreshAPreviewAndARehearsal(t *testing.T) {
 				"nat": object{"instance": object{"types": []any{"c7gn.medium"}}, "artefacts": prebuilt(t)},
 			}
 			config := configured(t, block)
-			wanted := []string{`"__defaults":[`, `"enableDns64":false`, `"scaleInProtectedInstances":"Ignore"`, `"id":"polynat-launch"`, `"tagsAll":{`}
+			wanted := []string{`"__defaults":[`, `"enableDns64":false`, `"id":"polynat-launch"`, `"tagsAll":{`}
 			if test.defaultTags != "" {
 				config["aws:defaultTags"] = test.defaultTags
 				wanted = append(wanted, `"env":"dev"`)
