@@ -181,25 +181,30 @@ func (r *Report) Text(w io.Writer) error {
 	fmt.Fprintf(w, "\n%s\n%s\n", terminal.Wrap("", "seconds are the median and the most of all runs: decided, from the fault until the routes have moved; no answer, "+
 		"without an answer to a new connection"),
 		terminal.Wrap("", "lost: new connections without an answer; cut: established ones that ended; moves of a zone and calls of the AWS API: the most in one run"))
+	say := func(format string, args ...any) {
+		fmt.Fprintf(w, "\n%s", terminal.Wrap("", fmt.Sprintf(format, args...)))
+	}
 	for _, d := range r.Drills {
 		for _, note := range d.Notes {
-			fmt.Fprintf(w, "\n%s: %s", d.Name, note)
+			say("%s: %s", d.Name, note)
 		}
 		if d.impaired.Max > 0 {
-			fmt.Fprintf(w, "\n%s: more new connections than usual were lost for %.2f s, median, %.2f s at most", d.Name, d.impaired.Median, d.impaired.Max)
+			say("%s: more new connections than usual were lost for %.2f s, median, %.2f s at most", d.Name, d.impaired.Median, d.impaired.Max)
 		}
 		if d.secondCalls > 0 {
-			fmt.Fprintf(w, "\n%s: %d API calls more for verdicts that moved nothing", d.Name, d.secondCalls)
+			say("%s: %d API calls more for verdicts that moved nothing", d.Name, d.secondCalls)
 		}
 	}
 	if f := r.footprint; len(f.coldStarts) > 0 {
 		cold := spread(f.coldStarts)
-		fmt.Fprintf(w, "\n\nresident at most: prober %.1f MiB, controller %.1f MiB; cold start %.0f ms, at most %.0f ms (alterNAT's function: %.1f MiB, %d ms)",
+		fmt.Fprintln(w)
+		say("resident at most: prober %.1f MiB, controller %.1f MiB; cold start %.0f ms, at most %.0f ms (alterNAT's function: %.1f MiB, %d ms)",
 			mebibytes(f.proberMemory), mebibytes(f.controllerMemory), cold.Median*1000, cold.Max*1000, peerMemory, peerColdStart)
-		fmt.Fprintf(w, "\nbinaries: natd %.1f MiB, failover %.1f MiB, zipped %.1f MiB",
+		say("binaries: natd %.1f MiB, failover %.1f MiB, zipped %.1f MiB",
 			mebibytes(r.size.natd), mebibytes(r.size.failover), mebibytes(r.size.archive))
 	}
-	fmt.Fprintf(w, "\n\n%s", terminal.Wrap("", "network service of the instances: "+r.service()))
+	fmt.Fprintln(w)
+	say("network service of the instances: %s", r.service())
 	verdict := terminal.Paint(w, terminal.Good, "ok: every bound held")
 	switch {
 	case r.CutShort && len(r.Drills) == 0:

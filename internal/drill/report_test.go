@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"polynat/internal/terminal"
 )
 
 func TestTheMedianIsOfTheRunsAndTheRestIsSummedOrTheWorst(t *testing.T) {
@@ -29,20 +31,26 @@ func TestTheMedianIsOfTheRunsAndTheRestIsSummedOrTheWorst(t *testing.T) {
 
 func TestTheReportSaysWhatThePeerTakes(t *testing.T) {
 	r := Report{OK: true, size: size{natd: 10 << 20, failover: 12 << 20, archive: 4 << 20}}
-	r.add(Result{Name: "reboot", Runs: 1, secondCalls: 3, footprint: measure{
+	r.add(Result{Name: "reboot", Runs: 1, secondCalls: 3, Notes: []string{strings.Repeat("a note that is long ", 9)}, footprint: measure{
 		proberMemory: 16 << 20, controllerMemory: 17 << 20, coldStarts: []time.Duration{14 * time.Millisecond},
 	}})
 	var out bytes.Buffer
 	if err := r.Text(&out); err != nil {
 		t.Fatal(err)
 	}
+	text := strings.ReplaceAll(out.String(), "\n  ", " ")
 	for _, want := range []string{
 		"reboot: 3 API calls more for verdicts that moved nothing\n",
 		"prober 16.0 MiB, controller 17.0 MiB; cold start 14 ms, at most 14 ms (alterNAT's function: 65.6 MiB, 385 ms)\n",
 		"binaries: natd 10.0 MiB, failover 12.0 MiB, zipped 4.0 MiB\n",
 	} {
-		if !strings.Contains(out.String(), want) {
+		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, &out)
+		}
+	}
+	for line := range strings.Lines(out.String()) {
+		if len(strings.TrimSuffix(line, "\n")) > terminal.Columns {
+			t.Errorf("longer than %d columns: %s", terminal.Columns, line)
 		}
 	}
 }
