@@ -102,7 +102,7 @@ func (j *judge) verdict(r natzone.Report) {
 		j.Note = "verdict is about the way before the move"
 	case r.Cause != natzone.Egress && j.o.Control.explains(r.Failing):
 		j.excuse(r)
-	case r.Cause != natzone.Egress && (!j.was.Excused.IsZero() || !r.End.After(j.was.Answering)):
+	case r.Cause != natzone.Egress && (!j.was.Excused.IsZero() || !r.Since.After(j.was.Answering)):
 		j.back(r)
 	case !j.any(Route.onInstance):
 		j.standbyFails(r)
@@ -137,8 +137,8 @@ func (j *judge) excuse(r natzone.Report) {
 	}
 }
 
-// back is the first verdict after the targets' own outage: it may be about its end. What is still wrong shows within the next
-// rounds.
+// back is a verdict of which a failure is from the targets' own outage: the first one after it, and that of a prober beside which
+// began before its end. What is still wrong shows within the next rounds.
 func (j *judge) back(r natzone.Report) {
 	if !j.was.Excused.IsZero() {
 		j.State.Excused, j.State.Answering = time.Time{}, j.o.Now

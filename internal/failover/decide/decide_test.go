@@ -62,6 +62,12 @@ func report(cause natzone.Cause, when time.Duration) event.Observed {
 	return event.Observed{Report: r}
 }
 
+// failing is the report of failures of which the first began then.
+func failing(o event.Observed, since time.Duration) event.Observed {
+	o.Report.Since = at(since)
+	return o
+}
+
 func withAgent(o event.Observed, h natzone.Health) event.Observed {
 	o.Report.Agent = &h
 	return o
@@ -146,6 +152,14 @@ func TestOneDecision(t *testing.T) {
 		"the targets have just come back: what is wrong beside shows at once": {
 			message: report(natzone.Streak, now), o: Observation{Routes: every("i-1"), Control: alive}, state: State{Excused: at(now - 20*time.Second)},
 			probe: "0s", note: "looking again",
+		},
+		"the other prober's window began before the targets were back": {
+			message: failing(report(natzone.Partial, now), now-5*time.Second), o: Observation{Routes: every("i-1"), Control: alive},
+			state: State{Answering: at(now - time.Second)}, probe: "0s", note: "looking again",
+		},
+		"what failed after the targets were back is the way's": {
+			message: failing(report(natzone.Partial, now), now-time.Second), o: Observation{Routes: every("i-1"), Control: alive},
+			state: State{Answering: at(now - 5*time.Second)}, moves: "rtb-1 rtb-2 rtb-3", alerts: "moved to the standby", probe: "5s",
 		},
 		"a route beside the default route was taken away by a change": {
 			message: report(natzone.Streak, now), note: "does not work either", alerts: "standby does not work", probe: "5s",
