@@ -337,7 +337,7 @@ func TestAnInstanceTypeThatIsNoneIsRefusedWithItsLine(t *testing.T) {
 	dir := devWith(t, "types: [t4g.small]", "types: [t4g.smal]")
 	status, stdout, stderr := polynat(t, "rehearse", "aws", "--dir", dir)
 	said := regexp.MustCompile(`Pulumi\.dev\.yaml:\d+: aws\.nat\.instance\.types\[0\]: "t4g\.smal": is not an instance type`)
-	if status == statusOK || !said.MatchString(stdout) || strings.Count(stdout, "is not an instance type") != 1 {
+	if status != statusInput || !said.MatchString(stdout) || strings.Count(stdout, "is not an instance type") != 1 || !strings.Contains(stderr, "a step was refused") {
 		t.Errorf("status %d\n%s%s", status, stdout, stderr)
 	}
 }

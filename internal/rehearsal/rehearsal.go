@@ -357,7 +357,10 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	if move.Destroys {
 		w.setup.World.End()
 	}
-	err := move.make(ctx, w.stack)
+	err := w.preview(ctx, move)
+	if err == nil {
+		err = move.make(ctx, w.stack)
+	}
 	if err != nil && move.WayOut != nil {
 		if done := move.WayOut(w.setup.World, err); done != "" {
 			step.byHand = append(step.byHand, done)
@@ -393,6 +396,15 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 		return step, w.faults(ctx, step, move, before, stackBefore, ops)
 	}
 	return step, nil
+}
+
+// preview is the first half of `pulumi up`: a move that it refuses changes nothing.
+func (w *walk) preview(ctx context.Context, move Move) error {
+	if move.Destroys {
+		return nil
+	}
+	_, err := w.stack.Preview(ctx)
+	return err
 }
 
 // make makes the move on a stack that is configured for it.
