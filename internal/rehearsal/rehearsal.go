@@ -357,16 +357,7 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	if move.Destroys {
 		w.setup.World.End()
 	}
-	err := w.preview(ctx, move)
-	if err == nil {
-		err = move.make(ctx, w.stack)
-	}
-	if err != nil && move.WayOut != nil {
-		if done := move.WayOut(w.setup.World, err); done != "" {
-			step.byHand = append(step.byHand, done)
-			err = move.make(ctx, w.stack)
-		}
-	}
+	err := w.update(ctx, step, move)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -398,12 +389,21 @@ func (w *walk) step(ctx context.Context, move Move) (*Step, error) {
 	return step, nil
 }
 
-// preview is the first half of `pulumi up`: a move that it refuses changes nothing.
-func (w *walk) preview(ctx context.Context, move Move) error {
-	if move.Destroys {
-		return nil
+// update previews the move and makes it, as `pulumi up` does: one that the preview refuses changes nothing. Where there is a way
+// out of what went wrong, it is taken once, and the step says so.
+func (w *walk) update(ctx context.Context, step *Step, move Move) (err error) {
+	if !move.Destroys {
+		_, err = w.stack.Preview(ctx)
 	}
-	_, err := w.stack.Preview(ctx)
+	if err == nil {
+		err = move.make(ctx, w.stack)
+	}
+	if err != nil && move.WayOut != nil {
+		if done := move.WayOut(w.setup.World, err); done != "" {
+			step.byHand = append(step.byHand, done)
+			err = move.make(ctx, w.stack)
+		}
+	}
 	return err
 }
 
