@@ -170,7 +170,7 @@ func TestWithoutARemedyTheRehearsalFails(t *testing.T) {
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			report, err := rehearseHuaweicloud(t, few, c.mutate, func(block m) { // a listener that no rule leads to
+			report, err := rehearseHuaweicloud(t, 0, c.mutate, func(block m) { // a listener that no rule leads to
 				block["service"].(m)["loadBalancers"].(m)["elb01"].(m)["listeners"].(m)["more"] = m{"port": 8080, "group": "group-b"}
 			})
 			if err != nil {

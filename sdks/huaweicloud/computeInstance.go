@@ -252,6 +252,18 @@ func (ComputeInstanceState) ElementType() reflect.Type {
 	return reflect.TypeOf((*computeInstanceState)(nil)).Elem()
 }
 
+// ComputeInstanceExists checks whether an existing ComputeInstance resource with the given ID exists.
+func ComputeInstanceExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *ComputeInstanceState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/computeInstance:ComputeInstance", id, state, ref, opts...)
+}
+
 type computeInstanceArgs struct {
 	AdminPass  *string `pulumi:"adminPass"`
 	AgencyName *string `pulumi:"agencyName"`

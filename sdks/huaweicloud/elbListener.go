@@ -202,6 +202,18 @@ func (ElbListenerState) ElementType() reflect.Type {
 	return reflect.TypeOf((*elbListenerState)(nil)).Elem()
 }
 
+// ElbListenerExists checks whether an existing ElbListener resource with the given ID exists.
+func ElbListenerExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *ElbListenerState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/elbListener:ElbListener", id, state, ref, opts...)
+}
+
 type elbListenerArgs struct {
 	AccessPolicy              *string                `pulumi:"accessPolicy"`
 	AdvancedForwardingEnabled *bool                  `pulumi:"advancedForwardingEnabled"`

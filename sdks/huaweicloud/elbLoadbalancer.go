@@ -208,6 +208,18 @@ func (ElbLoadbalancerState) ElementType() reflect.Type {
 	return reflect.TypeOf((*elbLoadbalancerState)(nil)).Elem()
 }
 
+// ElbLoadbalancerExists checks whether an existing ElbLoadbalancer resource with the given ID exists.
+func ElbLoadbalancerExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *ElbLoadbalancerState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/elbLoadbalancer:ElbLoadbalancer", id, state, ref, opts...)
+}
+
 type elbLoadbalancerArgs struct {
 	// Deprecated: Deprecated upstream.
 	AutoPay                  *string                  `pulumi:"autoPay"`

@@ -97,6 +97,18 @@ func (ElbMemberState) ElementType() reflect.Type {
 	return reflect.TypeOf((*elbMemberState)(nil)).Elem()
 }
 
+// ElbMemberExists checks whether an existing ElbMember resource with the given ID exists.
+func ElbMemberExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *ElbMemberState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/elbMember:ElbMember", id, state, ref, opts...)
+}
+
 type elbMemberArgs struct {
 	Address      string             `pulumi:"address"`
 	ElbMemberId  *string            `pulumi:"elbMemberId"`

@@ -130,6 +130,18 @@ func (ElbMonitorState) ElementType() reflect.Type {
 	return reflect.TypeOf((*elbMonitorState)(nil)).Elem()
 }
 
+// ElbMonitorExists checks whether an existing ElbMonitor resource with the given ID exists.
+func ElbMonitorExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *ElbMonitorState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/elbMonitor:ElbMonitor", id, state, ref, opts...)
+}
+
 type elbMonitorArgs struct {
 	DomainName     *string  `pulumi:"domainName"`
 	ElbMonitorId   *string  `pulumi:"elbMonitorId"`

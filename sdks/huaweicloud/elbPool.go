@@ -145,6 +145,18 @@ func (ElbPoolState) ElementType() reflect.Type {
 	return reflect.TypeOf((*elbPoolState)(nil)).Elem()
 }
 
+// ElbPoolExists checks whether an existing ElbPool resource with the given ID exists.
+func ElbPoolExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *ElbPoolState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/elbPool:ElbPool", id, state, ref, opts...)
+}
+
 type elbPoolArgs struct {
 	AnyPortEnable             *bool               `pulumi:"anyPortEnable"`
 	ConnectionDrainEnabled    *bool               `pulumi:"connectionDrainEnabled"`

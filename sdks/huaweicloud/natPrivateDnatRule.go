@@ -112,6 +112,18 @@ func (NatPrivateDnatRuleState) ElementType() reflect.Type {
 	return reflect.TypeOf((*natPrivateDnatRuleState)(nil)).Elem()
 }
 
+// NatPrivateDnatRuleExists checks whether an existing NatPrivateDnatRule resource with the given ID exists.
+func NatPrivateDnatRuleExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *NatPrivateDnatRuleState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/natPrivateDnatRule:NatPrivateDnatRule", id, state, ref, opts...)
+}
+
 type natPrivateDnatRuleArgs struct {
 	BackendInterfaceId   *string  `pulumi:"backendInterfaceId"`
 	BackendPrivateIp     *string  `pulumi:"backendPrivateIp"`

@@ -103,6 +103,18 @@ func (NatPrivateGatewayState) ElementType() reflect.Type {
 	return reflect.TypeOf((*natPrivateGatewayState)(nil)).Elem()
 }
 
+// NatPrivateGatewayExists checks whether an existing NatPrivateGateway resource with the given ID exists.
+func NatPrivateGatewayExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *NatPrivateGatewayState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/natPrivateGateway:NatPrivateGateway", id, state, ref, opts...)
+}
+
 type natPrivateGatewayArgs struct {
 	Description         *string           `pulumi:"description"`
 	EnterpriseProjectId *string           `pulumi:"enterpriseProjectId"`

@@ -103,6 +103,18 @@ func (NatPrivateSnatRuleState) ElementType() reflect.Type {
 	return reflect.TypeOf((*natPrivateSnatRuleState)(nil)).Elem()
 }
 
+// NatPrivateSnatRuleExists checks whether an existing NatPrivateSnatRule resource with the given ID exists.
+func NatPrivateSnatRuleExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *NatPrivateSnatRuleState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/natPrivateSnatRule:NatPrivateSnatRule", id, state, ref, opts...)
+}
+
 type natPrivateSnatRuleArgs struct {
 	Cidr                 *string `pulumi:"cidr"`
 	Description          *string `pulumi:"description"`

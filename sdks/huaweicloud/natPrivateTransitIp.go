@@ -97,6 +97,18 @@ func (NatPrivateTransitIpState) ElementType() reflect.Type {
 	return reflect.TypeOf((*natPrivateTransitIpState)(nil)).Elem()
 }
 
+// NatPrivateTransitIpExists checks whether an existing NatPrivateTransitIp resource with the given ID exists.
+func NatPrivateTransitIpExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *NatPrivateTransitIpState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/natPrivateTransitIp:NatPrivateTransitIp", id, state, ref, opts...)
+}
+
 type natPrivateTransitIpArgs struct {
 	EnterpriseProjectId   *string           `pulumi:"enterpriseProjectId"`
 	IpAddress             *string           `pulumi:"ipAddress"`

@@ -96,6 +96,18 @@ func (NetworkingSecgroupState) ElementType() reflect.Type {
 	return reflect.TypeOf((*networkingSecgroupState)(nil)).Elem()
 }
 
+// NetworkingSecgroupExists checks whether an existing NetworkingSecgroup resource with the given ID exists.
+func NetworkingSecgroupExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *NetworkingSecgroupState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/networkingSecgroup:NetworkingSecgroup", id, state, ref, opts...)
+}
+
 type networkingSecgroupArgs struct {
 	DeleteDefaultRules   *bool                       `pulumi:"deleteDefaultRules"`
 	Description          *string                     `pulumi:"description"`

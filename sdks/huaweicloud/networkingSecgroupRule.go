@@ -121,6 +121,18 @@ func (NetworkingSecgroupRuleState) ElementType() reflect.Type {
 	return reflect.TypeOf((*networkingSecgroupRuleState)(nil)).Elem()
 }
 
+// NetworkingSecgroupRuleExists checks whether an existing NetworkingSecgroupRule resource with the given ID exists.
+func NetworkingSecgroupRuleExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *NetworkingSecgroupRuleState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/networkingSecgroupRule:NetworkingSecgroupRule", id, state, ref, opts...)
+}
+
 type networkingSecgroupRuleArgs struct {
 	Action                   *string                         `pulumi:"action"`
 	Description              *string                         `pulumi:"description"`

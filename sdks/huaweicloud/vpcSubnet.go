@@ -139,6 +139,18 @@ func (VpcSubnetState) ElementType() reflect.Type {
 	return reflect.TypeOf((*vpcSubnetState)(nil)).Elem()
 }
 
+// VpcSubnetExists checks whether an existing VpcSubnet resource with the given ID exists.
+func VpcSubnetExists(ctx *pulumi.Context,
+	id pulumi.StringInput, state *VpcSubnetState, opts ...pulumi.ResourceOption) pulumi.BoolOutput {
+	ref, err := internal.PkgGetPackageRef(ctx)
+	if err != nil {
+		return pulumi.Bool(false).ToBoolOutput().ApplyT(func(bool) (bool, error) {
+			return false, err
+		}).(pulumi.BoolOutput)
+	}
+	return ctx.ExistsResource("huaweicloud:index/vpcSubnet:VpcSubnet", id, state, ref, opts...)
+}
+
 type vpcSubnetArgs struct {
 	AvailabilityZone *string            `pulumi:"availabilityZone"`
 	Cidr             string             `pulumi:"cidr"`
