@@ -42,7 +42,6 @@ func newPulumi(n *network, r *rand.Rand) *pulumi {
 		Providers: map[string]pulumirpc.ResourceProviderServer{"alicloud": server},
 		Program:   stacks.Program(stacks.Setups(), nil),
 	}))
-	p.stack.SetContinueOnError(chance(r, 30))
 	server.OnCrash = p.stack.Crash
 	return p
 }

@@ -28,7 +28,6 @@ func TestAfterARefreshAStageCanBeRepeatedOrTheGuideSaysHow(t *testing.T) {
 			n := newNetwork(source(1, forNetwork), options, 3)
 			p := newPulumi(n, order)
 			defer p.stack.Close()
-			p.stack.SetContinueOnError(false)
 			w := newWalker(n, p, false)
 			if named {
 				check(w.nameRoutes())

@@ -63,14 +63,13 @@ type Stack struct {
 
 	running sync.Mutex // held by a run
 
-	mu              sync.Mutex // guards what follows
-	config          config.Map
-	providers       map[string]pulumirpc.ResourceProviderServer
-	program         pulumi.RunFunc
-	continueOnError bool
-	replaced        []string              // URNs
-	state           *apitype.DeploymentV3 // never modified, only replaced
-	run             *run                  // the one in progress, nil if there is none
+	mu        sync.Mutex // guards what follows
+	config    config.Map
+	providers map[string]pulumirpc.ResourceProviderServer
+	program   pulumi.RunFunc
+	replaced  []string              // URNs
+	state     *apitype.DeploymentV3 // never modified, only replaced
+	run       *run                  // the one in progress, nil if there is none
 }
 
 // Result is what a run did.
@@ -162,15 +161,14 @@ func (s *Stack) Clone() *Stack {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return &Stack{
-		project:         s.project,
-		name:            s.name,
-		parallel:        s.parallel,
-		engine:          &engineServer{},
-		config:          maps.Clone(s.config),
-		program:         s.program,
-		continueOnError: s.continueOnError,
-		replaced:        s.replaced,
-		state:           s.state,
+		project:  s.project,
+		name:     s.name,
+		parallel: s.parallel,
+		engine:   &engineServer{},
+		config:   maps.Clone(s.config),
+		program:  s.program,
+		replaced: s.replaced,
+		state:    s.state,
 	}
 }
 
@@ -198,15 +196,6 @@ func (s *Stack) SetProviders(providers map[string]pulumirpc.ResourceProviderServ
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.providers = maps.Clone(providers)
-}
-
-// SetContinueOnError says whether a run goes on with what does not depend on a failed operation, as the CLI's
-// --continue-on-error does. It then also deletes what the program no longer declares. An update that stops at its first error
-// deletes nothing.
-func (s *Stack) SetContinueOnError(on bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.continueOnError = on
 }
 
 // SetReplace says which resources the runs that follow replace although nothing asks for it, as the CLI's --replace does.
@@ -252,10 +241,9 @@ func (s *Stack) Crash() {
 
 // run is one run in progress, with what it runs on.
 type run struct {
-	base            *apitype.DeploymentV3
-	config          config.Map
-	continueOnError bool
-	replaced        []string
+	base     *apitype.DeploymentV3
+	config   config.Map
+	replaced []string
 
 	mu        sync.Mutex // guards what follows
 	providers map[string]pulumirpc.ResourceProviderServer
@@ -296,17 +284,16 @@ func (s *Stack) begin(source *cancel.Source) *run {
 	defer s.mu.Unlock()
 	life, kill := context.WithCancel(context.Background())
 	s.run = &run{
-		life:            life,
-		kill:            kill,
-		base:            s.state,
-		config:          maps.Clone(s.config),
-		providers:       s.providers,
-		program:         s.program,
-		continueOnError: s.continueOnError,
-		replaced:        s.replaced,
-		journal:         newJournal(s.state),
-		source:          source,
-		dead:            make(chan struct{}),
+		life:      life,
+		kill:      kill,
+		base:      s.state,
+		config:    maps.Clone(s.config),
+		providers: s.providers,
+		program:   s.program,
+		replaced:  s.replaced,
+		journal:   newJournal(s.state),
+		source:    source,
+		dead:      make(chan struct{}),
 	}
 	return s.run
 }
@@ -399,7 +386,6 @@ func (s *Stack) do(ctx context.Context, name string, op operation, dryRun bool) 
 		},
 		pulumiengine.UpdateOptions{
 			Parallel:             s.parallel,
-			ContinueOnError:      r.continueOnError,
 			ReplaceTargets:       deploy.NewUrnTargets(r.replaced),
 			SkipPluginPreInstall: true,
 			HostFactory: func(_ context.Context, messages, status diag.Sink, _ plugin.DebugContext) (plugin.Host, error) {

@@ -400,39 +400,6 @@ func TestSecretsStayRecordedAsSecrets(t *testing.T) {
 	}
 }
 
-func TestContinueOnErrorGoesOnWithWhatDoesNotDepend(t *testing.T) {
-	t.Parallel()
-	program := func(ctx *pulumi.Context) error {
-		bad, err := newThing(ctx, "bad", pulumi.Map{})
-		if err != nil {
-			return err
-		}
-		if _, err := newThing(ctx, "after", pulumi.Map{"ref": bad.Address}); err != nil {
-			return err
-		}
-		_, err = newThing(ctx, "free", pulumi.Map{}, pulumi.DependsOn(nil))
-		return err
-	}
-	y := newToy(t, things(map[string]int{"old": 1}))
-	y.up(t, nil)
-	y.happened()
-	y.SetContinueOnError(true)
-	y.server.Fault = func(op sim.Operation) sim.Verdict {
-		if op.Name == "bad" {
-			return sim.FailBefore
-		}
-		return sim.Proceed
-	}
-	err := y.fail(t, program)
-	if !strings.Contains(err.Error(), "simulated fault") {
-		t.Errorf("got %v, want the fault", err)
-	}
-	got := y.happened()
-	if !strings.Contains(got, "create free") || strings.Contains(got, "create after") || !strings.Contains(got, "delete old") {
-		t.Errorf("operations: %s, want free and the deletion, and not after", got)
-	}
-}
-
 // once returns a Fault that gives the verdict to the first operation of that kind on that name.
 func once(kind sim.Kind, name string, verdict sim.Verdict) func(sim.Operation) sim.Verdict {
 	done := false
@@ -540,11 +507,10 @@ func TestAfterACrashInADeletionARefreshRepairsTheState(t *testing.T) {
 	}
 }
 
-func TestACrashInADeletionEndsARunThatContinuesOnErrors(t *testing.T) {
+func TestACrashInADeletionEndsTheRun(t *testing.T) {
 	t.Parallel()
 	y := newToy(t, things(map[string]int{"a": 1, "b": 1}))
 	y.up(t, nil)
-	y.SetContinueOnError(true)
 	y.server.Fault = once(sim.Delete, "b", sim.Crash)
 	if err := y.fail(t, things(map[string]int{"a": 1})); !errors.Is(err, engine.ErrCrashed) {
 		t.Errorf("got %v, want ErrCrashed", err)

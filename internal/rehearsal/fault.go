@@ -46,24 +46,12 @@ func spread(n, limit int) []int {
 	return numbers
 }
 
-// mixed says whether something was deleted and something made or changed. Going on with an error, the engine would delete
-// although what replaces it was not made, which an update without --continue-on-error does not do.
-func mixed(ops []sim.Operation) bool {
-	kinds := map[bool]bool{}
-	for _, op := range ops {
-		kinds[op.Kind == sim.Delete] = true
-	}
-	return len(kinds) > 1
-}
-
-// faults repeats the step for each failure that is tried, with the engine going on with whatever it can where that works, and
-// then once more without a failure, which must finish the step.
+// faults repeats the step for each failure that is tried, and then once more without a failure, which must finish the step.
 func (w *walk) faults(ctx context.Context, step *Step, move Move, before World, stackBefore *engine.Stack, ops []sim.Operation) error {
 	tried := failures(len(ops), w.options.MaxFaults)
 	for i, f := range tried {
 		w.options.Progress.Fault(i+1, len(tried))
 		world, stack := before.Clone(), stackBefore.Clone()
-		stack.SetContinueOnError(!mixed(ops))
 		err := w.fail(ctx, step, move, world, stack, f)
 		stack.Close()
 		if err != nil {
