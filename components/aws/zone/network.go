@@ -52,7 +52,7 @@ func (z *Zone) securityGroup() (err error) {
 			return err
 		}
 	}
-	if err := z.admitNews(); err != nil {
+	if err := z.admitICMP(); err != nil {
 		return err
 	}
 	// A successor asks its predecessor for the connections, whoever else may come in.
@@ -61,23 +61,23 @@ func (z *Zone) securityGroup() (err error) {
 	})
 }
 
-// admitNews lets in what routers on the way say of a packet: that it is too big, and that it has passed too many of them. AWS has a
+// admitICMP lets in two messages of routers about a packet: it is too big, or it has passed too many of them. AWS has a
 // group drop these messages without a rule, whatever connection they are about; natd passes them on to the client.
-func (z *Zone) admitNews() error {
-	for _, news := range []struct {
+func (z *Zone) admitICMP() error {
+	for _, message := range []struct {
 		key, protocol string
 		kind, code    int // fields of the message, by RFC 792 and RFC 4443
 	}{{"too-big", "icmp", 3, 4}, {"expired", "icmp", 11, 0}, {"too-big-ipv6", "icmpv6", 2, 0}, {"expired-ipv6", "icmpv6", 3, 0}} {
-		args := &vpc.SecurityGroupIngressRuleArgs{IpProtocol: pulumi.String(news.protocol), FromPort: pulumi.Int(news.kind), ToPort: pulumi.Int(news.code)}
+		args := &vpc.SecurityGroupIngressRuleArgs{IpProtocol: pulumi.String(message.protocol), FromPort: pulumi.Int(message.kind), ToPort: pulumi.Int(message.code)}
 		switch {
-		case news.protocol == "icmp":
+		case message.protocol == "icmp":
 			args.CidrIpv4 = pulumi.String("0.0.0.0/0")
 		case slices.ContainsFunc(z.args.IngressCIDRs, ipv6):
 			args.CidrIpv6 = pulumi.String("::/0")
 		default:
 			continue
 		}
-		if err := z.admit(news.key, args); err != nil {
+		if err := z.admit(message.key, args); err != nil {
 			return err
 		}
 	}

@@ -137,8 +137,8 @@ func (j *judge) excuse(r natzone.Report) {
 	}
 }
 
-// back is a verdict of which a failure is from the targets' own outage: the first one after it, and that of a prober beside which
-// began before its end. What is still wrong shows within the next rounds.
+// back is a verdict that rests on failures of the targets' own outage: the first verdict after it, and one of another prober that
+// began before the outage ended. What is still wrong shows within the next rounds.
 func (j *judge) back(r natzone.Report) {
 	if !j.was.Excused.IsZero() {
 		j.State.Excused, j.State.Answering = time.Time{}, j.o.Now
